@@ -1,0 +1,113 @@
+"""The weighted mean of federated averaging.
+
+McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", 2017, algorithm 1:
+``w <- sum_k (n_k / n) w_k``. Here Σ(w·x)/Σw, accumulated in float64 in the order in which the terms are given and cast
+back to the parameter's dtype, so that the same terms give the same bits whatever the size of a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fltui.aggregation.blocks import BLOCK, Sink, Source, spans
+
+
+@dataclass(frozen=True)
+class Term:
+    """One array with its weight in the mean.
+
+    Attributes:
+        source: the elements.
+        weight: finite and not negative.
+        is_difference: the elements are to be added to the base's.
+    """
+
+    source: Source
+    weight: float
+    is_difference: bool = False
+
+
+def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> float:
+    """Write Σ(w·x)/Σw of one parameter into `sink`.
+
+    Differences alone are averaged and added to the base once; where whole arrays and differences meet, every difference
+    is made whole by adding the base, so that the two kinds are never mixed.
+
+    Args:
+        terms: all of one size; their order is the order of summation.
+        base: the array before the round; None if there was none, and then no term may be a difference.
+        sink: takes elements of the base's dtype, or of the first term's without a base. Integers and truth values are
+            rounded to the nearest.
+
+    Returns:
+        Sum of squares of the change against the base (against zero without one).
+
+    Raises:
+        ValueError: no terms, weights that add up to nothing, a difference without a base, or a mean that overflows.
+    """
+    total = math.fsum(term.weight for term in terms)
+    if not terms or total <= 0:
+        raise ValueError(f"the weights of the {len(terms)} results add up to {total:g}, so there is no mean")
+    if base is None and any(term.is_difference for term in terms):
+        raise ValueError("a difference came, but there is no model to add it to")
+    dtype = terms[0].source.dtype if base is None else base.dtype
+    only_differences = all(term.is_difference for term in terms)
+    length = min(BLOCK, terms[0].source.size)
+    sums, scaled, before = (np.empty(length, np.float64) for _ in range(3))
+    raw = {term.source.dtype: np.empty(length, term.source.dtype) for term in terms}
+    raw_base = np.zeros(length, dtype)
+    squares = 0.0
+    for start, count in spans(terms[0].source.size):
+        mean, product, old = sums[:count], scaled[:count], before[:count]
+        if base is not None:
+            base.read(start, raw_base[:count])
+        old[:] = raw_base[:count]
+        mean[:] = 0
+        for term in terms:
+            values = raw[term.source.dtype][:count]
+            term.source.read(start, values)
+            np.multiply(values, term.weight, out=product, dtype=np.float64)
+            if term.is_difference and not only_differences:
+                np.add(product, old * term.weight, out=product)
+            np.add(mean, product, out=mean)
+        np.divide(mean, total, out=mean)
+        if only_differences:
+            np.add(mean, old, out=mean)
+        new = _cast(mean, dtype)
+        sink.write(new)
+        change = np.subtract(new, old, out=product, dtype=np.float64)
+        squares += float(np.dot(change, change))
+        if not math.isfinite(squares) and not np.isfinite(new).all():
+            raise ValueError(f"the mean does not fit into {dtype}: it overflows to infinity")
+    return squares
+
+
+def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    """Average every metric with the sites' weights, over the sites that report it.
+
+    Args:
+        reports: weight and metrics of each site, in a fixed order.
+
+    Returns:
+        Metric name to mean, by name; a metric whose reporters weigh nothing is left out.
+    """
+    means: dict[str, float] = {}
+    for name in sorted({name for _, metrics in reports for name in metrics}):
+        pairs = [(weight, metrics[name]) for weight, metrics in reports if name in metrics]
+        total = math.fsum(weight for weight, _ in pairs)
+        if total > 0:
+            means[name] = math.fsum(weight * value for weight, value in pairs) / total
+    return means
+
+
+def _cast(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return values.astype(dtype)
+    return np.rint(values).astype(dtype)

@@ -1,0 +1,34 @@
+"""The command ``fltui``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fltui.errors import BadInputError, ClientError, FltuiError, RunAbortedError
+from fltui.run.visible import visible
+
+FAILED, BAD_INPUT, ABORTED, INTERRUPTED = 1, 2, 3, 130
+
+
+def main() -> None:
+    """Run a command; the exit code is 0 completed, 1 failed, 2 bad input, 3 aborted, 130 interrupted."""
+    from fltui.cli.app import app
+
+    try:
+        app(prog_name="fltui")
+    except FltuiError as error:
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output went away, as with `fltui logs RUN | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+
+
+def exit_code(error: FltuiError) -> int:
+    """The exit code for an error."""
+    if isinstance(error, BadInputError | ClientError):
+        return BAD_INPUT
+    return ABORTED if isinstance(error, RunAbortedError) else FAILED

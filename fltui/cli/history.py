@@ -1,0 +1,183 @@
+"""``fltui runs``, ``show``, ``logs`` and ``abort``: what ran, what runs, and how to stop it."""
+
+from __future__ import annotations
+
+import queue
+from typing import Annotated, Any
+
+import typer
+
+from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
+from fltui.errors import BadInputError, RunFailedError
+from fltui.exchange.watch import Backoff, Watcher
+from fltui.run import control
+from fltui.run.describe import metrics_text
+from fltui.run.folder import RunFolder, find_run, list_runs
+from fltui.run.logs import LogFollower, LogLine, merged
+from fltui.run.state import RunState
+
+_FOLLOW = 0.25
+"""Seconds between two looks at growing logs; a site's log may grow without an event here."""
+
+_ABORT_WAIT = 30.0
+
+
+def runs(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+    """List the runs, newest first.
+
+    Example: fltui runs
+    """
+    rows = [_overview(folder) for folder in list_runs(runs.absolute())]
+    if json:
+        for row in rows:
+            say_json(row)
+        return
+    if not rows:
+        say(f"no runs in {runs.absolute()}; 'fltui run JOB' makes one")
+    width = max((len(row["run"]) for row in rows), default=0)
+    for row in rows:
+        state = row["state"] if row["alive"] or row["state"].startswith("FINISHED") else f"{row['state']} (server gone)"
+        rounds = f"{row['rounds']}/{row['total_rounds']} rounds"
+        say(f"{row['run']:{width}}  {state:20}  {rounds:14}  {row['seconds']:8.2f} s{metrics_text(row['metrics'])}")
+
+
+def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+    """Show one run: its rounds, sites and model.
+
+    Example: fltui show last
+    """
+    folder = find_run(run, runs.absolute())
+    state = folder.state()
+    overview = _overview(folder, state)
+    if json:
+        say_json(
+            {
+                **overview,
+                "exchange": state.exchange,
+                "sites": {name: vars(site) for name, site in sorted(state.sites.items())},
+                "rounds_finished": [found.finished for found in state.rounds.values() if found.finished],
+                "final_model": {name: str(folder.root / path) for name, path in state.final_model.items()},
+            }
+        )
+        return
+    say(f"{overview['run']}  {overview['state']}")
+    if state.reason:
+        say(f"  {state.reason}")
+    progress = f"{state.rounds_done} of {state.total_rounds} rounds, {state.seconds:.2f} s"
+    say(f"  job {state.job}, {state.workflow}, {progress}")
+    say(f"  exchange {state.exchange}")
+    for number, found in state.rounds.items():
+        done = found.finished
+        if done:
+            text = f"{len(found.accepted)}/{len(found.started.sites)} sites  {done.seconds:.3f} s"
+            say(f"  round {number}  {text}  update norm {done.update_norm:.4g}{metrics_text(done.metrics)}")
+        else:
+            say(f"  round {number}  {len(found.accepted)}/{len(found.started.sites)} sites  not finished")
+        for name, rejected in sorted(found.rejected.items()):
+            say(f"    {name} rejected: {rejected.reason}")
+    for name, site in sorted(state.sites.items()):
+        why = f": {site.reason}" if site.reason else ""
+        say(f"  {name}  {site.results} results  {site.state}{why}")
+    for name, path in state.final_model.items():
+        say(f"  model {name}: {folder.root / path}")
+
+
+def logs(
+    run: RunName,
+    runs: Runs = DEFAULT_RUNS,
+    site: Annotated[str | None, typer.Option(help="Only this site's lines; 'server' for the server's.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come, until the run ends.")] = False,
+    json: Json = False,
+) -> None:
+    """Print the logs of server and sites, merged by time.
+
+    Example: fltui logs last --site site-0 -f
+    """
+    folder = find_run(run, runs.absolute())
+    if site is not None and not (folder.logs / f"{site}.log").exists() and not follow:
+        known = ", ".join(sorted(path.stem for path in folder.logs.glob("*.log")))
+        raise BadInputError(f"run {folder.run} has no log of {site!r}; it has: {known}")
+    if not follow:
+        for line in merged(folder.logs, site):
+            _say_line(line, as_json=json)
+        return
+    arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
+    watcher = Watcher(arrivals.put, folder.logs, writes=True)
+    watcher.add(folder.logs)
+    follower = LogFollower(folder.logs, site)
+    try:
+        while True:
+            over = folder.state().status.is_finished or not folder.is_alive()
+            for line in follower.new_lines():
+                _say_line(line, as_json=json)
+            if over:
+                return
+            try:
+                arrivals.get(timeout=_FOLLOW)
+            except queue.Empty:
+                continue
+    finally:
+        watcher.close()
+
+
+def abort(
+    run: RunName,
+    runs: Runs = DEFAULT_RUNS,
+    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "asked for",
+    json: Json = False,
+) -> None:
+    """Ask a live run to end now, and wait until it has.
+
+    Example: fltui abort last --reason "wrong data"
+    """
+    folder = find_run(run, runs.absolute())
+    state = folder.state()
+    if state.status.is_finished:
+        raise BadInputError(f"run {folder.run} has ended already: {state.status}")
+    if not folder.is_alive():
+        raise BadInputError(f"run {folder.run} has no live server on this machine, so nobody would hear the request")
+    arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
+    watcher = Watcher(arrivals.put, folder.root, writes=True)
+    watcher.add(folder.root)
+    control.ask(folder, control.Abort(reason))
+    backoff, waited = Backoff(), 0.0
+    try:
+        while not (state := folder.state()).status.is_finished:
+            wait = backoff.next()
+            waited += wait
+            if waited > _ABORT_WAIT:
+                raise RunFailedError(f"run {folder.run} did not end within {_ABORT_WAIT:g} s of the request")
+            try:
+                arrivals.get(timeout=wait)
+            except queue.Empty:
+                continue
+    finally:
+        watcher.close()
+    if json:
+        say_json(_overview(folder, state))
+    else:
+        say(f"run {folder.run} ended: {state.status}")
+
+
+def _overview(folder: RunFolder, state: RunState | None = None) -> dict[str, Any]:
+    state = state or folder.state()
+    return {
+        "run": folder.run,
+        "run_dir": str(folder.root),
+        "job": state.job,
+        "state": state.status.value,
+        "reason": state.reason,
+        "alive": folder.is_alive(),
+        "rounds": state.rounds_done,
+        "total_rounds": state.total_rounds,
+        "started": state.started,
+        "seconds": state.seconds,
+        "metrics": state.metrics,
+    }
+
+
+def _say_line(line: LogLine, *, as_json: bool) -> None:
+    if as_json:
+        say_json({"time": line.time, "source": line.source, "level": line.level, "text": line.text})
+    else:
+        say(f"{line.time[11:23]} {line.source:12} {line.text}")

@@ -1,0 +1,79 @@
+"""``fltui client``, ``fltui export`` and ``fltui locate``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fltui import __version__
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say, say_json
+from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.errors import BadInputError
+from fltui.exchange.layout import check_name
+from fltui.exchange.watch import WatchMode
+from fltui.job.find import open_job
+from fltui.job.folder import write_job
+
+
+def client(
+    context: typer.Context,
+    script: Annotated[Path, typer.Argument(help="The training script; what follows it are its arguments.")],
+    site: Annotated[str, typer.Option(envvar="FLTUI_SITE", help="Name of this site.")],
+    exchange: Exchange = DEFAULT_EXCHANGE,
+    run: Annotated[str, typer.Option(envvar="FLTUI_RUN", help="Serve this run only.")] = "",
+    transfer: Annotated[TransferType, typer.Option(help="DIFF sends differences.")] = TransferType.FULL,
+    durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
+    watch: Watch = WatchMode.AUTO,
+) -> None:
+    """Run a site's training script against a server that shares the exchange folder.
+
+    Example: fltui client train.py --epochs 2 --site clinic-a --exchange /mnt/shared/exchange
+    """
+    check_name(site, "site")
+    if not script.is_file():
+        raise BadInputError(f"script {script} does not exist")
+    config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability)
+    command = [sys.executable, "-m", "fltui.client", str(script), *context.args]
+    sys.stdout.flush()
+    os.execve(sys.executable, command, {**os.environ, **config.environment()})
+
+
+def export(
+    job: Annotated[Path, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
+    json: Json = False,
+) -> None:
+    """Export a job as a folder that can be read, changed and run.
+
+    Example: fltui export sample_jobs/hello-fedavg-numpy /tmp/jobs
+    """
+    with open_job(job) as (loaded, _):
+        loaded.check_scripts()
+        path = write_job(loaded, folder.absolute() / loaded.name)
+    if json:
+        say_json({"job": loaded.name, "path": str(path)})
+    else:
+        say(f"job {loaded.name} exported to {path}")
+
+
+def locate(runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE, json: Json = False) -> None:
+    """Print where things are.
+
+    Example: fltui locate --json
+    """
+    places = {
+        "version": __version__,
+        "python": sys.executable,
+        "package": str(Path(__file__).resolve().parent.parent),
+        "runs": str(runs.absolute()),
+        "exchange": str(exchange.absolute()),
+    }
+    if json:
+        say_json(places)
+    else:
+        for name, place in places.items():
+            say(f"{name:10}{place}")

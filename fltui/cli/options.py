@@ -1,0 +1,34 @@
+"""Options that several commands share, and how commands print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from fltui.exchange.watch import WatchMode
+from fltui.run.visible import visible
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Runs = Annotated[Path, typer.Option(envvar="FLTUI_RUNS", help="Folder of run folders.", show_envvar=True)]
+Exchange = Annotated[Path, typer.Option(envvar="FLTUI_EXCHANGE", help="The exchange folder.", show_envvar=True)]
+Watch = Annotated[
+    WatchMode, typer.Option(envvar="FLTUI_WATCH", help="Take file events, or poll; auto polls on NFS, SMB and FUSE.")
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, its folder, or 'last'.")]
+
+DEFAULT_RUNS = Path("runs")
+DEFAULT_EXCHANGE = Path("exchange")
+
+
+def say(text: str = "") -> None:
+    """Print lines, harmless whatever they hold."""
+    for line in text.split("\n"):
+        typer.echo(visible(line))
+
+
+def say_json(value: Any) -> None:
+    """Print one JSON object on one line."""
+    typer.echo(msgspec.json.encode(value).decode())

@@ -1,0 +1,89 @@
+"""A run as it happens: a live line on a terminal, plain lines in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fltui.cli.options import say, say_json
+from fltui.run.describe import describe, metrics_text
+from fltui.run.events import (
+    AnyEvent,
+    ResultAccepted,
+    ResultRejected,
+    RoundFinished,
+    RoundStarted,
+    RunFinished,
+    RunStarted,
+    SiteLost,
+)
+from fltui.run.folder import RunFolder
+from fltui.run.journal import to_json
+from fltui.run.visible import visible
+
+Show = Callable[[AnyEvent], None]
+
+
+@contextmanager
+def shown(folder: RunFolder, *, as_json: bool) -> Iterator[Show]:
+    """Show events in the way that fits where the output goes."""
+    if as_json:
+        yield lambda event: say_json(event_json(event, folder.root))
+    elif sys.stdout.isatty():
+        with _live() as show:
+            yield show
+    else:
+        yield _plain
+
+
+def event_json(event: AnyEvent, root: Path) -> dict[str, Any]:
+    """An event as the journal has it; the last one with the run's folder and whole paths."""
+    values: dict[str, Any] = to_json(event)
+    if isinstance(event, RunFinished):
+        values["run_dir"] = str(root)
+        values["final_model"] = {name: str(root / path) for name, path in event.final_model.items()}
+    return values
+
+
+def _plain(event: AnyEvent) -> None:
+    level, text = describe(event)
+    if level != "DEBUG" and not isinstance(event, RunFinished):
+        say(text)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _live() -> Iterator[Show]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[sites]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task("waiting for sites", total=None, sites="")
+        answered, asked = 0, 0
+
+        def show(event: AnyEvent) -> None:
+            nonlocal answered, asked
+            match event:
+                case RunStarted():
+                    progress.update(bar, total=event.total_rounds)
+                    console.print(Text(visible(describe(event)[1])))
+                case RoundStarted():
+                    answered, asked = 0, len(event.sites)
+                    progress.update(bar, description=f"round {event.round}", sites=f"0/{asked} sites")
+                case ResultAccepted():
+                    answered += 1
+                    progress.update(bar, sites=f"{answered}/{asked} sites")
+                case RoundFinished():
+                    progress.advance(bar)
+                    text = f"round {event.round}  {len(event.weights)} sites  {event.seconds:.3f} s"
+                    console.print(Text(visible(f"{text}{metrics_text(event.metrics)}")))
+                case ResultRejected() | SiteLost():
+                    console.print(Text(visible(describe(event)[1]), style="yellow"))
+
+        yield show

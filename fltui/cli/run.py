@@ -1,0 +1,199 @@
+"""``fltui run`` and ``fltui server``: run a job, with or without starting its scripts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say
+from fltui.client.config import Durability
+from fltui.errors import BadInputError
+from fltui.exchange.layout import ExchangeFolder, check_name
+from fltui.exchange.publish import open_exchange
+from fltui.exchange.watch import WatchMode
+from fltui.job.find import open_job
+from fltui.job.folder import load_job, write_job
+from fltui.job.handover import LIFELINE
+from fltui.job.job import Job
+from fltui.run.events import RunFinished, RunStatus
+from fltui.run.folder import RunFolder, create_run
+
+if TYPE_CHECKING:
+    from fltui.server.engine import Engine, EngineOptions
+    from fltui.server.roster import Fleet
+
+JobPath = Annotated[Path, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")]
+Rounds = Annotated[int | None, typer.Option(help="Rounds, instead of the job's.")]
+
+
+def run(
+    job: JobPath,
+    runs: Runs = DEFAULT_RUNS,
+    exchange: Exchange = DEFAULT_EXCHANGE,
+    rounds: Rounds = None,
+    sites: Annotated[int | None, typer.Option(help="Sites, instead of the job's.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="How many sites work at once; all by default.")] = None,
+    watch: Watch = WatchMode.AUTO,
+    json: Json = False,
+) -> None:
+    """Run a job in the simulator: a process per site on this machine.
+
+    Example: fltui run sample_jobs/hello-fedavg-numpy --rounds 10
+    """
+    from fltui.server.engine import EngineOptions
+    from fltui.simulator.local import LocalSites
+
+    prepared = _prepare(job, runs, exchange, rounds, sites, durable=False)
+    fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch)
+    options = EngineOptions(watch=watch, threads=threads or prepared.threads)
+    _run(prepared, fleet, options, as_json=json)
+
+
+def server(
+    job: JobPath,
+    runs: Runs = DEFAULT_RUNS,
+    exchange: Exchange = DEFAULT_EXCHANGE,
+    rounds: Rounds = None,
+    sites: Annotated[
+        str | None, typer.Option(help="How many sites to wait for, or their names: 3, or clinic-a,clinic-b.")
+    ] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for sites, at the start and when one is lost.")
+    ] = 600,
+    durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
+    watch: Watch = WatchMode.AUTO,
+    json: Json = False,
+) -> None:
+    """Serve a job to client scripts that are started elsewhere.
+
+    Example: fltui server sample_jobs/hello-fedavg-numpy --exchange /mnt/shared/exchange
+    """
+    from fltui.server.engine import EngineOptions
+    from fltui.server.remote import RemoteSites
+
+    count, named = _wanted_sites(sites)
+    durable = durability is Durability.POWER
+    prepared = _prepare(job, runs, exchange, rounds, None, durable=durable, named=named)
+    names = list(prepared.job.sites)
+    wanted = count or len(names) or prepared.job.workflow.site_count
+    at_least = max(prepared.job.min_clients, prepared.job.workflow.quorum)
+    if wanted < at_least or (names and len(names) < wanted):
+        raise BadInputError(
+            f"job {prepared.job.name} needs at least {at_least} sites and names {len(names) or 'none'}; it cannot be "
+            f"served to {wanted}"
+        )
+    fleet = RemoteSites(prepared.exchange, prepared.folder.run, names, wanted=wanted, at_least=at_least, wait=wait)
+    options = EngineOptions(watch=watch, durable=durable, return_wait=wait)
+    if not json:
+        say(f"waiting for {wanted} sites; start each in a shell of its own:")
+        for name in names or ["NAME"]:
+            say(f"  fltui client {_script(prepared, name)} --site {name} --exchange {prepared.exchange.root}")
+        sys.stdout.flush()
+    _run(prepared, fleet, options, as_json=json)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    job: Job
+    folder: RunFolder
+    exchange: ExchangeFolder
+    threads: int | None
+
+
+def _prepare(
+    path: Path,
+    runs: Path,
+    exchange: Path,
+    rounds: int | None,
+    sites: int | None,
+    *,
+    durable: bool,
+    named: list[str] | None = None,
+) -> _Prepared:
+    """Load the job, apply what the command line changes, and lay it into a new run folder."""
+    with open_job(path) as (job, note):
+        job = job.with_rounds(rounds)
+        if named:
+            job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
+        elif named is None or job.sites:
+            job = job.with_sites(sites or note.n_clients if named is None else None)
+        place = open_exchange(exchange.absolute(), durable=durable)
+        folder = create_run(runs.absolute(), job.name)
+        write_job(job, folder.job)
+    return _Prepared(load_job(folder.job), folder, place, note.threads)
+
+
+def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
+    if sites is None:
+        return None, []
+    if sites.lstrip("-").isdigit():
+        if int(sites) < 1:
+            raise BadInputError(f"--sites is {sites}, expected at least 1")
+        return int(sites), []
+    return None, [check_name(name.strip(), "site") for name in sites.split(",")]
+
+
+def _script(prepared: _Prepared, name: str) -> Path:
+    app = prepared.job.sites.get(name) or prepared.job.everywhere
+    if app is None:
+        return Path("SCRIPT")
+    return app.files.get(app.executor.task_script_path, Path(app.executor.task_script_path))
+
+
+def _run(prepared: _Prepared, fleet: Fleet, options: EngineOptions, *, as_json: bool) -> None:
+    from fltui.cli.progress import shown
+    from fltui.server.engine import Engine
+
+    engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options)
+    with shown(prepared.folder, as_json=as_json) as show:
+        engine.follow(show)
+        finished, interrupted = asyncio.run(_until_finished(engine))
+    if not as_json:
+        _say_outcome(finished, prepared.folder)
+    if finished.state is not RunStatus.COMPLETED:
+        from fltui import cli
+        from fltui.run.visible import visible
+
+        what = finished.state.value.removeprefix("FINISHED:").lower()
+        typer.echo(f"error: run {finished.run} {what}: {visible(finished.reason)}", err=True)
+        if interrupted:
+            raise typer.Exit(cli.INTERRUPTED)
+        raise typer.Exit(cli.ABORTED if finished.state is RunStatus.ABORTED else cli.FAILED)
+
+
+async def _until_finished(engine: Engine) -> tuple[RunFinished, bool]:
+    """Run the engine; signals abort it in good order. Whether Ctrl-C did."""
+    loop = asyncio.get_running_loop()
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        engine.abort("interrupted")
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    for sent in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sent, engine.abort, f"stopped by {sent.name}")
+    if lifeline := os.environ.pop(LIFELINE, ""):
+
+        def gone() -> None:
+            loop.remove_reader(int(lifeline))
+            engine.abort("the program that started the run is gone")
+
+        loop.add_reader(int(lifeline), gone)
+    return await engine.run(), interrupted
+
+
+def _say_outcome(finished: RunFinished, folder: RunFolder) -> None:
+    if finished.state is RunStatus.COMPLETED:
+        say(f"run {finished.run} completed: {finished.rounds} rounds in {finished.seconds:.2f} s")
+    for name, path in finished.final_model.items():
+        say(f"  {name}: {folder.root / path}")
+    say(f"  results: {folder.root}")

@@ -1,0 +1,41 @@
+"""The Client API that a training script imports: ``import fltui.client as flare``."""
+
+from fltui.client.api import (
+    get_config,
+    get_job_id,
+    get_site_name,
+    get_task_name,
+    init,
+    is_evaluate,
+    is_running,
+    is_submit_model,
+    is_train,
+    log,
+    receive,
+    send,
+    shutdown,
+    system_info,
+)
+from fltui.client.config import ExchangeFormat, TransferType
+from fltui.model import FLModel, ParamsType
+
+__all__ = [
+    "ExchangeFormat",
+    "FLModel",
+    "ParamsType",
+    "TransferType",
+    "get_config",
+    "get_job_id",
+    "get_site_name",
+    "get_task_name",
+    "init",
+    "is_evaluate",
+    "is_running",
+    "is_submit_model",
+    "is_train",
+    "log",
+    "receive",
+    "send",
+    "shutdown",
+    "system_info",
+]

@@ -1,0 +1,79 @@
+"""``python -m fltui.client SCRIPT [ARGS...]``: a site's process, as the simulator and ``fltui client`` start it.
+
+The script runs as ``__main__``. Whatever ends it, an exception, ``sys.exit``, a missing file, is said in the site's
+``status.json`` before the process goes, so that the server can give the cause at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from fltui.client.api import open_session
+from fltui.client.config import load_config
+from fltui.client.script import own_frames, reason, run_as_main
+from fltui.errors import FltuiError
+
+LIFELINE = "FLTUI_LIFELINE"
+"""Descriptor of a pipe whose other end the simulator holds; its end of file means that the simulator is gone."""
+
+STDOUT_IS_LOG = "FLTUI_STDOUT_IS_LOG"
+
+
+def main() -> int:
+    """Run the script named on the command line; its exit code."""
+    _follow_lifeline()
+    faulthandler.enable()
+    script, *arguments = sys.argv[1:]
+    try:
+        session = open_session(load_config(), stdout_is_log=os.environ.pop(STDOUT_IS_LOG, "") == "1")
+    except FltuiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        if not Path(script).is_file():
+            raise FileNotFoundError(f"script {script} does not exist")
+        run_as_main(Path(script), arguments)
+    except SystemExit as stop:
+        if stop.code in (None, 0):
+            session.close()
+            return 0
+        code = stop.code if isinstance(stop.code, int) else 1
+        said = f"the script called sys.exit({stop.code!r})"
+        print(said, file=sys.stderr)
+        session.close("failed", said)
+        return code
+    except KeyboardInterrupt:
+        session.close("failed", "interrupted")
+        return 130
+    except BaseException as error:  # noqa: BLE001 - the process ends with it; nothing is swallowed
+        own = own_frames(error)
+        traceback.print_exception(own)
+        session.close("failed", reason(own))
+        return 1
+    session.close()
+    return 0
+
+
+def _follow_lifeline() -> None:
+    """Die with the simulator, whole process group, also when it is killed and can tell nobody."""
+    fd = os.environ.pop(LIFELINE, "")
+    if not fd:
+        return
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            os.read(int(fd), 1)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=wait, name="fltui-lifeline", daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""The site's ``status.json``, kept alive by a thread of its own so that training never looks like death."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+
+from fltui.exchange.layout import PROTOCOL, SiteFolder
+from fltui.exchange.manifest import Status
+from fltui.exchange.publish import put_document
+
+TICK = 1.0
+"""Seconds between two writings while nothing changes."""
+
+_SOONEST = 0.1
+"""Seconds between two writings while rounds fly by: the status is for people, the results are for the server."""
+
+
+class Heartbeat:
+    """Writes the status when it changes and at every tick."""
+
+    def __init__(self, site: SiteFolder, run: str) -> None:
+        self._site = site
+        self._session = secrets.token_hex(4)
+        self._host = socket.gethostname()
+        self._lock = threading.Lock()
+        self._counter = 0
+        self._now: tuple[str, str, str, str] = ("starting", run, "", "")
+        self._changed = threading.Event()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="fltui-heartbeat", daemon=True)
+        self._write()
+        self._thread.start()
+
+    def say(self, state: str, *, run: str = "", task_id: str = "") -> None:
+        """Announce what the site does; written by the thread, soon."""
+        self._now = (state, run, task_id, "")
+        self._changed.set()
+
+    def finish(self, state: str, *, run: str = "", reason: str = "") -> None:
+        """Announce the last state, written before this returns, and stop."""
+        self._stopped.set()
+        self._changed.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        self._now = (state, run, "", reason)
+        self._write()
+
+    def _beat(self) -> None:
+        while not self._stopped.is_set():
+            self._changed.wait(TICK)
+            if self._stopped.is_set():
+                return
+            self._changed.clear()
+            with contextlib.suppress(OSError):  # a full disk must not end the training; the next tick tries again
+                self._write()
+            self._stopped.wait(_SOONEST)
+
+    def _write(self) -> None:
+        with self._lock:
+            self._counter += 1
+            state, run, task_id, reason = self._now
+            status = Status(
+                PROTOCOL,
+                self._site.name,
+                state,
+                self._counter,
+                self._session,
+                run,
+                task_id,
+                reason,
+                os.getpid(),
+                self._host,
+            )
+            put_document(status, self._site.status, self._site.staging("site"))

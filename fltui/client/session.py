@@ -1,0 +1,276 @@
+"""One script's conversation with the server: wait for a task, take its model, answer it."""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import sys
+import time
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.client.heartbeat import Heartbeat
+from fltui.client.output import LogFile
+from fltui.errors import ClientError, NotYetError
+from fltui.exchange.collect import read_params, read_task
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp
+from fltui.exchange.manifest import Logged, Result, Task
+from fltui.exchange.npy import write_all
+from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
+from fltui.exchange.watch import Backoff, Watcher
+from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
+
+_SAY_WAITING = 2.0
+"""Seconds of waiting for a first task after which a person is told what is awaited."""
+
+
+class Session:
+    """What `fltui.client.init` opens.
+
+    Args:
+        config: which site, exchange and run.
+        log: where the script's output goes; opened under the run's name once a task says which run it is.
+    """
+
+    def __init__(self, config: ClientConfig, log: LogFile) -> None:
+        exchange = ExchangeFolder(Path(config.exchange).absolute())
+        self.config = config
+        self.site = exchange.site(config.site)
+        self.run = config.run
+        self.task: Task | None = None
+        self.ended = False
+        self._log = log
+        self._digest = ""
+        self._model: FLModel | None = None
+        self._answered: list[TaskId] = []
+        self._durable = config.durability is Durability.POWER
+        self._optimizer_noted = False
+        open_site(self.site, "site")
+        self._arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._watcher = Watcher(self._arrivals.put, exchange.root, config.watch)
+        self._watcher.add(self.site.tasks)
+        self._heartbeat = Heartbeat(self.site, self.run)
+        self._closed = False
+        if self.run:
+            log.open(self.site.log(self.run))
+
+    def ready(self) -> None:
+        """The script has called `init`: it can be given tasks."""
+        self._heartbeat.say("waiting", run=self.run)
+
+    def wait_for_task(self, timeout: float | None = None) -> bool:
+        """Wait until there is a task to answer or the run ends.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Returns:
+            True with `task` set, False at the end of the run or after `timeout`.
+        """
+        started = time.monotonic()
+        backoff = Backoff()
+        told = bool(self.run)
+        while True:
+            if self._look():
+                return True
+            if self.ended:
+                return False
+            waited = time.monotonic() - started
+            if timeout is not None and waited >= timeout:
+                return False
+            if not told and waited > _SAY_WAITING:
+                told = True
+                print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
+            wait = backoff.next() if timeout is None else min(backoff.next(), timeout - waited)
+            try:
+                self._arrivals.get(timeout=wait)
+            except queue.Empty:
+                continue
+
+    def receive(self, timeout: float | None = None) -> FLModel | None:
+        """The task's model, or the next task's if that was answered; None at the end or after `timeout`."""
+        if self._model is not None and self.task is not None:
+            return self._model
+        if not self.wait_for_task(timeout) or self.task is None:
+            return None
+        task = self.task
+        self._model = FLModel(
+            params_type=task.params_type,
+            params=self._params(task),
+            start_round=task.start_round,
+            current_round=task.round,
+            total_rounds=task.total_rounds,
+            meta=dict(task.meta),
+        )
+        self._heartbeat.say("training", run=self.run, task_id=task.task_id)
+        return self._model
+
+    def send(self, model: FLModel, *, clear_cache: bool = True) -> None:
+        """Answer the current task.
+
+        Raises:
+            ClientError: there is no current task, or the model cannot travel.
+        """
+        if self.task is None or self._model is None:
+            raise ClientError("send() answers a task, but none was received: call receive() first")
+        task_id = _parsed(self.task)
+        kind = ParamsType(model.params_type or ParamsType.FULL)
+        params, metrics, meta = self._outgoing(model)
+        if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
+            kind, params = ParamsType.DIFF, _difference(params, self._params(self.task))
+        staging = self.site.staging("site")
+        entries = put_arrays(params, self.site.results / str(task_id), staging, durable=self._durable)
+        result = Result(
+            PROTOCOL,
+            self.task.run,
+            self.task.task_id,
+            self._digest,
+            self.site.name,
+            self.task.round,
+            kind,
+            entries,
+            metrics,
+            meta,
+        )
+        put_document(result, self.site.results / f"{task_id}.json", staging, durable=self._durable)
+        if task_id not in self._answered:
+            self._answered.append(task_id)
+        self._heartbeat.say("waiting", run=self.run)
+        if clear_cache:
+            self.task = self._model = None
+        self._retire()
+
+    def log_value(self, key: str, value: Any, kind: str, **extra: Any) -> None:
+        """Stream one number to the server, outside of any result.
+
+        Raises:
+            ClientError: the value is not a finite number, or no task says yet which run it belongs to.
+        """
+        if not self.run:
+            raise ClientError("log() belongs to a run, but no task was received yet: call receive() first")
+        number = _finite(value, f"log() of {key!r}")
+        step = extra.get("global_step", extra.get("step"))
+        line = msgspec.json.encode(
+            Logged(key, number, str(kind), self.task.round if self.task else 0, None if step is None else int(step))
+        )
+        fd = os.open(self.site.metrics(self.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            write_all(fd, line + b"\n")
+        finally:
+            os.close(fd)
+
+    def close(self, state: str = "finished", reason: str = "") -> None:
+        """Say goodbye: final status, no more watching. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watcher.close()
+        self._retire()
+        self._log.finish()
+        self._heartbeat.finish(state, run=self.run, reason=reason)
+
+    def _look(self) -> bool:
+        """Take the newest task that is not answered; note the end of the run."""
+        names = [entry.name[:-5] for entry in os.scandir(self.site.tasks) if entry.name.endswith(".json")]
+        ended = {name[:-4] for name in names if name.endswith(".end")}
+        tasks = [task for name in names if (task := TaskId.parse(name)) and self._concerns(task, ended)]
+        # Server runs leave their last rounds to look at: of each run only the newest round is for answering.
+        latest = {task.run: max(other.round for other in tasks if other.run == task.run) for task in tasks}
+        open_tasks = [task for task in tasks if task.round == latest[task.run] and not self._is_answered(task)]
+        if not open_tasks:
+            if self.run in ended:
+                self.ended = True
+                self.task = self._model = None
+            return False
+        newest = max(open_tasks, key=lambda task: (run_stamp(task.run), task.run, task.round, task.attempt, task.name))
+        if self.task is not None and self.task.task_id == str(newest):
+            return True
+        try:
+            self.task, self._digest = read_task(self.site, newest)
+        except NotYetError:
+            return False
+        self._model = None
+        if not self.run:
+            self.run = newest.run
+            self._log.open(self.site.log(self.run))
+        return True
+
+    def _concerns(self, task: TaskId, ended: set[str]) -> bool:
+        return task.run not in ended and (not self.run or task.run == self.run)
+
+    def _is_answered(self, task: TaskId) -> bool:
+        return task in self._answered or (self.site.results / f"{task}.json").exists()
+
+    def _params(self, task: Task) -> Params:
+        """The task's arrays, waited for where a sync engine delivered the manifest first."""
+        backoff = Backoff()
+        while True:
+            try:
+                return read_params(self.site, task)
+            except NotYetError:
+                wait = backoff.next()
+            try:
+                self._arrivals.get(timeout=wait)
+            except queue.Empty:
+                continue
+
+    def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
+        try:
+            params = as_params(model.params or {})
+        except TypeError as error:
+            raise ClientError(f"send(): {error}") from error
+        metrics = {
+            str(name): _finite(value, f"send(): metric {name!r}") for name, value in (model.metrics or {}).items()
+        }
+        meta = {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in (model.meta or {}).items()
+        }
+        try:
+            msgspec.json.encode(meta)
+        except (TypeError, ValueError) as error:
+            raise ClientError(f"send(): meta holds what JSON cannot: {error}") from error
+        if isinstance(meta.get(NUM_STEPS), bool):
+            raise ClientError(f"send(): meta {NUM_STEPS!r} is a truth value, expected a number of steps")
+        if model.optimizer_params and not self._optimizer_noted:
+            self._optimizer_noted = True
+            print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
+        return params, metrics, meta
+
+    def _retire(self) -> None:
+        """Take back results whose task the server has taken back."""
+        gone = [task for task in self._answered[:-1] if not (self.site.tasks / f"{task}.json").exists()]
+        for task in gone:
+            remove_published(self.site.results, str(task))
+            self._answered.remove(task)
+
+
+def _parsed(task: Task) -> TaskId:
+    parsed = TaskId.parse(task.task_id)
+    if parsed is None:
+        raise ClientError(f"task id {task.task_id!r} is not one of protocol {PROTOCOL}")
+    return parsed
+
+
+def _finite(value: Any, what: str) -> float:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+        raise ClientError(f"{what} is {value!r:.80} ({type(value).__name__}), expected a finite number")
+    return float(value)
+
+
+def _difference(params: Params, received: Params) -> Params:
+    changed: Params = {}
+    for name, value in params.items():
+        if name not in received or received[name].shape != value.shape:
+            raise ClientError(
+                f"send(): no difference can be made of {name!r}, the model received has no such parameter"
+            )
+        changed[name] = (value - received[name]).astype(value.dtype)
+    return changed

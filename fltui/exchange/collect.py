@@ -1,0 +1,201 @@
+"""Taking in what the other side wrote. What a site wrote is hostile until proven otherwise.
+
+The server reads a result in two steps: the manifest, compared with the task, then every array in one pass that compares
+header, size and digest, looks for NaN and Inf, and copies into the run's private store. Only the copies are used later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fltui.errors import ExchangeError, RefusedError
+from fltui.exchange.layout import SiteFolder, TaskId, array_files
+from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, decode, digest
+from fltui.exchange.npy import file_size, header, open_beneath, read_array, read_bytes, read_checked, write_all
+from fltui.model import NUM_STEPS, Params
+
+Spec = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Parameter name to dtype string and shape."""
+
+_STATUS_LIMIT = 1 << 16
+
+
+def read_task(site: SiteFolder, task_id: TaskId) -> tuple[Task, str]:
+    """A task's manifest and its digest, read by the site.
+
+    Raises:
+        NotYetError, RefusedError: see `decode`.
+    """
+    where = f"tasks/{task_id}.json"
+    with open_beneath(site.root, "tasks", f"{task_id}.json") as fd:
+        data = read_bytes(fd, MANIFEST_LIMIT, where)
+    task = decode(data, Task, where)
+    if task.task_id != str(task_id) or task.run != task_id.run or task.site != site.name or task.round != task_id.round:
+        raise RefusedError(f"{where} holds the task {task.task_id[:200]!r} of site {task.site[:80]!r}")
+    _check_files(task.arrays, where)
+    return task, digest(data)
+
+
+def read_params(site: SiteFolder, task: Task) -> Params:
+    """A task's arrays in memory of their own, each compared with its digest.
+
+    Raises:
+        NotYetError, RefusedError: as `read_checked`.
+    """
+    params: Params = {}
+    for entry in task.arrays:
+        where = f"tasks/{task.task_id}/{entry.file}"
+        # The simulator gives all sites links to one read-only copy, so here a file may have many names.
+        with open_beneath(site.root, "tasks", task.task_id, entry.file, links=None) as fd:
+            params[entry.name] = read_array(fd, entry, where)
+    return params
+
+
+def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec | None) -> Result:
+    """The manifest of the answer to `task`, checked against it.
+
+    Args:
+        site: who answers: the folder, whatever the manifest says.
+        task: what was asked.
+        in_reply_to: digest of the task's manifest.
+        expected: dtype and shape of each parameter; None in a round without a model, where the answer decides.
+
+    Raises:
+        NotYetError: no whole manifest yet.
+        RefusedError: it answers something else or breaks the protocol or the task.
+    """
+    where = f"results/{task.task_id}.json"
+    with open_beneath(site.root, "results", f"{task.task_id}.json") as fd:
+        result = decode(read_bytes(fd, MANIFEST_LIMIT, where), Result, where)
+    if (
+        result.site != site.name
+        or result.task_id != task.task_id
+        or result.run != task.run
+        or result.round != task.round
+    ):
+        raise RefusedError(f"{where} is a result of site {result.site[:80]!r} for {result.task_id[:200]!r}")
+    if result.in_reply_to != in_reply_to:
+        raise RefusedError(f"{where} is stale: it answers a task with another digest than the one published")
+    _check_weight(result.meta.get(NUM_STEPS, 1), where)
+    for name, value in result.metrics.items():
+        if not math.isfinite(value):
+            raise RefusedError(f"{where}: metric {name[:80]!r} is {value}, expected a finite number")
+    _check_files(result.arrays, where)
+    if expected is not None:
+        _check_spec(result.arrays, expected, where)
+    elif not result.arrays:
+        raise RefusedError(f"{where} has no arrays and there is no model yet to fall back on")
+    return result
+
+
+def store_arrays(site: SiteFolder, result: Result, store: Path, *, durable: bool = False) -> None:
+    """Copy every array of a checked manifest into the private store, as ``<digest>.npy``.
+
+    Raises:
+        NotYetError: an array is missing, short or different from its digest.
+        RefusedError: it is not a plain file, has another header, or holds NaN or Inf.
+    """
+    for entry in result.arrays:
+        where = f"results/{result.task_id}/{entry.file}"
+        with open_beneath(site.root, "results", result.task_id, entry.file) as fd:
+            _store_array(fd, entry, store, where, durable=durable)
+
+
+def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, *, durable: bool) -> None:
+    target = store / f"{entry.blake3}.npy"
+    finite = _finiteness(entry.dtype)
+    bad = False
+    beside = store / f".{secrets.token_hex(8)}"
+    out = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        with open(out, "wb", buffering=0):
+
+            def take(piece: memoryview) -> None:
+                nonlocal bad
+                bad = bad or not finite(piece)
+                write_all(out, piece)
+
+            write_all(out, header(entry.dtype, entry.shape))
+            read_checked(fd, entry, take, where)
+            if durable:
+                os.fsync(out)
+        if bad:
+            raise RefusedError(f"{where}: {entry.name[:80]!r} holds NaN or Inf")
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+        raise
+
+
+def _finiteness(dtype: str) -> Callable[[memoryview], bool]:
+    kind = np.dtype(dtype)
+    if kind.kind != "f":
+        return lambda _: True
+
+    def finite(piece: memoryview) -> bool:
+        values: NDArray[Any] = np.frombuffer(piece, kind)
+        if kind.itemsize >= 4:
+            with np.errstate(over="ignore", invalid="ignore"):
+                if np.isfinite(np.dot(values, values)):  # one pass at memory speed; a large square falls through
+                    return True
+        return bool(np.isfinite(values).all())
+
+    return finite
+
+
+def _check_weight(weight: object, where: str) -> None:
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight) or weight < 0:
+        raise RefusedError(
+            f"{where}: meta {NUM_STEPS!r} is {str(weight)[:80]!r}, expected a finite number of at least 0"
+        )
+
+
+def _check_files(entries: Sequence[ArrayEntry], where: str) -> None:
+    names = [entry.name for entry in entries]
+    if len(set(names)) != len(names):
+        raise RefusedError(f"{where} lists a parameter twice")
+    files = array_files(names)
+    for entry in entries:
+        if entry.file != files[entry.name]:
+            raise RefusedError(
+                f"{where}: parameter {entry.name[:80]!r} lies in {entry.file[:120]!r}, expected {files[entry.name]!r}"
+            )
+        try:
+            size = file_size(entry.dtype, entry.shape)
+        except RefusedError as error:
+            raise RefusedError(f"{where}: parameter {entry.name[:80]!r}: {error}") from error
+        if entry.size != size:
+            raise RefusedError(f"{where}: parameter {entry.name[:80]!r} claims {entry.size} bytes, expected {size}")
+
+
+def _check_spec(entries: Sequence[ArrayEntry], expected: Spec, where: str) -> None:
+    names = {entry.name for entry in entries}
+    if missing := sorted(expected.keys() - names):
+        raise RefusedError(f"{where} lacks the parameter {missing[0][:80]!r}")
+    if extra := sorted(names - expected.keys()):
+        raise RefusedError(f"{where} has the parameter {extra[0][:80]!r}, which the model does not have")
+    for entry in entries:
+        dtype, shape = expected[entry.name]
+        if (entry.dtype, tuple(entry.shape)) != (dtype, shape):
+            raise RefusedError(
+                f"{where}: {entry.name[:80]!r} is {entry.dtype[:40]} {tuple(entry.shape)}, expected {dtype} {shape}"
+            )
+
+
+def read_status(site: SiteFolder) -> Status | None:
+    """What a site says of itself, or None where that cannot be read."""
+    try:
+        with open_beneath(site.root, "status.json", links=None) as fd:
+            return decode(read_bytes(fd, _STATUS_LIMIT, "status.json"), Status, "status.json")
+    except ExchangeError:
+        return None

@@ -1,0 +1,178 @@
+"""Names and places in the exchange folder. Every path is derived here by rule, never taken from a manifest."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fltui.errors import BadInputError
+
+PROTOCOL = 1
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_TASK_ID = re.compile(
+    r"(?P<run>[A-Za-z0-9][A-Za-z0-9._-]{0,99})\.r(?P<round>\d{4,9})\.(?P<name>[a-z][a-z0-9_]{0,31})\.a(?P<attempt>\d{2,6})",
+    re.ASCII,
+)
+_RUN_STAMP = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]+$", re.ASCII)
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_SLUG_LENGTH = 100
+
+
+def check_name(name: str, what: str) -> str:
+    """Return `name` if it can be a file name on every system.
+
+    Args:
+        name: what to check.
+        what: what it names, for the sentence: ``"site"`` or ``"job"``.
+
+    Raises:
+        BadInputError: it cannot; the sentence says which names can.
+    """
+    if not _NAME.fullmatch(name) or name.endswith(".") or name.split(".")[0].lower() in _RESERVED:
+        raise BadInputError(
+            f"{what} name {name[:80]!r} cannot be used: a name has 1 to 64 letters, digits, '.', '_' or '-', "
+            "begins with a letter or digit, does not end with '.' and is not reserved on Windows"
+        )
+    return name
+
+
+def is_name(name: str) -> bool:
+    """Whether `name` passes `check_name`."""
+    try:
+        check_name(name, "")
+    except BadInputError:
+        return False
+    return True
+
+
+def new_run_id(job_name: str) -> str:
+    """A name that is never used again: job name, UTC time, random."""
+    return f"{job_name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
+
+
+def run_stamp(run: str) -> str:
+    """The UTC time inside a run id as sortable text, empty for a foreign id. For display and tie-breaks only."""
+    found = _RUN_STAMP.search(run)
+    return found[1] if found else ""
+
+
+@dataclass(frozen=True, order=True)
+class TaskId:
+    """Which task: run, round, name and attempt. Its text is the task's file name."""
+
+    run: str
+    round: int
+    name: str
+    attempt: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.run}.r{self.round:04}.{self.name}.a{self.attempt:02}"
+
+    @classmethod
+    def parse(cls, text: str) -> TaskId | None:
+        """Read a task id, or None for any other text."""
+        found = _TASK_ID.fullmatch(text)
+        if not found:
+            return None
+        task = cls(found["run"], int(found["round"]), found["name"], int(found["attempt"]))
+        return task if str(task) == text else None
+
+
+def array_files(names: Iterable[str]) -> dict[str, str]:
+    """File name of each parameter: a slug of its name, numbered where slugs collide.
+
+    Names are taken in sorted order, so the rule gives the same answer at the server and at every site. Slugs that
+    differ only in case collide, since some file systems do not tell them apart.
+    """
+    files: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in sorted(names):
+        plain = unicodedata.normalize("NFKD", name)
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "_", plain)[:_SLUG_LENGTH].lstrip(".-") or "_"
+        if slug.split(".")[0].lower() in _RESERVED:
+            slug = f"_{slug}"
+        candidate, number = slug, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{slug}-{number}"
+        taken.add(candidate.lower())
+        files[name] = f"{candidate}.npy"
+    return files
+
+
+@dataclass(frozen=True)
+class SiteFolder:
+    """The folder of one site. The server writes ``tasks/``, the site everything else."""
+
+    root: Path
+    name: str
+
+    @property
+    def tasks(self) -> Path:
+        """Task manifests and a folder of arrays per task; written by the server."""
+        return self.root / "tasks"
+
+    @property
+    def results(self) -> Path:
+        """Result manifests and a folder of arrays per result; written by the site."""
+        return self.root / "results"
+
+    @property
+    def status(self) -> Path:
+        """What the site says it is doing; written by the site."""
+        return self.root / "status.json"
+
+    @property
+    def logs(self) -> Path:
+        """What the site's script printed, a file per run; written by the site."""
+        return self.root / "logs"
+
+    def log(self, run: str) -> Path:
+        """The script's output in one run."""
+        return self.logs / f"{run}.log"
+
+    def metrics(self, run: str) -> Path:
+        """The values the script logged in one run, a JSON object a line."""
+        return self.logs / f"{run}.metrics.jsonl"
+
+    def staging(self, side: str) -> Path:
+        """Temporary files of one side, ``"server"`` or ``"site"``: same file system, never watched, never synced."""
+        return self.root / f".syncthing.fltui.{side}"
+
+    def end(self, run: str) -> Path:
+        """The manifest that ends a run for this site."""
+        return self.tasks / f"{run}.end.json"
+
+
+@dataclass(frozen=True)
+class ExchangeFolder:
+    """The folder that the server and the sites share."""
+
+    root: Path
+
+    @property
+    def about(self) -> Path:
+        """Protocol version and identity; written by the server that comes first."""
+        return self.root / "exchange.json"
+
+    def site(self, name: str) -> SiteFolder:
+        """The folder of the site `name`.
+
+        Raises:
+            BadInputError: the name could leave the exchange folder or is not portable.
+        """
+        return SiteFolder(self.root / check_name(name, "site"), name)
+
+    def sites(self) -> list[SiteFolder]:
+        """Every folder that a site has announced itself in, by name."""
+        return [
+            SiteFolder(entry, entry.name)
+            for entry in sorted(self.root.iterdir())
+            if is_name(entry.name) and (entry / "status.json").is_file()
+        ]

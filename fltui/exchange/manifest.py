@@ -1,0 +1,193 @@
+"""The manifests of protocol 1: typed, strictly decoded, the same bytes for the same content.
+
+A task or a result exists when its manifest does. Manifests carry no time, so publishing again after a crash gives the
+same bytes, and the digest of a task's manifest names that task for good.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import blake3
+import msgspec
+
+from fltui.errors import NotYetError, RefusedError
+from fltui.exchange.layout import PROTOCOL
+from fltui.model import ParamsType
+
+MANIFEST_LIMIT = 1 << 20
+"""Bytes of the largest manifest that is read."""
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class ArrayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One array of a model as it lies on disk.
+
+    Attributes:
+        name: parameter name, free text.
+        file: file name, derived from the names of all parameters by `layout.array_files`.
+        dtype: NumPy dtype string, e.g. ``"<f4"``.
+        shape: sizes of the axes.
+        size: bytes of the file, header included.
+        blake3: digest of the file, header included.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+    file: str
+    dtype: str
+    shape: list[Count]
+    size: Count
+    blake3: Digest
+
+
+class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="task"):
+    """What the server asks of one site in one round."""
+
+    protocol: int
+    run: str
+    task_id: str
+    task_name: str
+    site: str
+    round: Count
+    start_round: Count
+    total_rounds: Count
+    params_type: ParamsType
+    arrays: list[ArrayEntry]
+    meta: dict[str, Any] = {}
+
+
+class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="result"):
+    """What one site answers to one task. `in_reply_to` is the BLAKE3 digest of that task's manifest."""
+
+    protocol: int
+    run: str
+    task_id: str
+    in_reply_to: Digest
+    site: str
+    round: Count
+    params_type: ParamsType
+    arrays: list[ArrayEntry]
+    metrics: dict[str, float] = {}
+    meta: dict[str, Any] = {}
+
+
+class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="end"):
+    """The end of a run: `state` as in the run folder, `reason` a sentence where there is one."""
+
+    protocol: int
+    run: str
+    state: str
+    reason: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a site says about itself in ``status.json``; a hint, never a decision about a result.
+
+    Attributes:
+        state: ``waiting``, ``training``, ``finished`` or ``failed``.
+        counter: grows with every writing, so that a reader sees life without comparing clocks.
+        session: random text of the process that writes.
+    """
+
+    protocol: int
+    site: str
+    state: str
+    counter: Count
+    session: str
+    run: str = ""
+    task_id: str = ""
+    reason: str = ""
+    pid: int = 0
+    host: str = ""
+
+
+class Logged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One value that a script logged: a line of ``logs/<run-id>.metrics.jsonl``."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    value: float
+    type: str = "SCALAR"
+    round: int = 0
+    step: int | None = None
+
+
+class ExchangeAbout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``exchange.json``."""
+
+    protocol: int
+    exchange_id: str
+
+
+_T = TypeVar("_T")
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(document: msgspec.Struct) -> bytes:
+    """The bytes of a manifest or status: one JSON object, indented for people, a line feed at the end.
+
+    Raises:
+        TypeError: a meta value is not JSON.
+    """
+    return msgspec.json.format(_encoder.encode(document), indent=1) + b"\n"
+
+
+def digest(data: bytes) -> str:
+    """BLAKE3 digest of a manifest's bytes, in hexadecimal."""
+    return blake3.blake3(data).hexdigest()
+
+
+def decode_manifest(data: bytes, where: str) -> Task | Result | End:
+    """Read a manifest of whatever kind; see `decode`."""
+    found: Task | Result | End = decode(data, Task | Result | End, where)  # type: ignore[arg-type]  # a union is no type
+    return found
+
+
+def decode(data: bytes, kind: type[_T], where: str) -> _T:
+    """Read one document strictly.
+
+    Args:
+        data: the bytes of the file.
+        kind: `Task`, `Result`, `End`, `Status`, `ExchangeAbout` or `Logged`.
+        where: the file, for the sentence.
+
+    Raises:
+        NotYetError: the bytes are not JSON, as in a file that is still being written.
+        RefusedError: JSON that breaks the protocol; the sentence says how.
+    """
+    if len(data) > MANIFEST_LIMIT:
+        raise RefusedError(f"{where} has more than {MANIFEST_LIMIT} bytes, the most a manifest may have")
+    try:
+        json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
+        found = msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from error
+    except RecursionError as error:
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: nested too deep") from error
+    except _NotAllowedError as error:
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from None
+    except ValueError as error:  # not JSON or not UTF-8, from either decoder
+        raise NotYetError(f"{where} is not whole JSON: {error}") from error
+    protocol = getattr(found, "protocol", PROTOCOL)
+    if protocol != PROTOCOL:
+        raise RefusedError(f"{where} speaks protocol {protocol}; this program speaks {PROTOCOL}, update one of them")
+    return found
+
+
+class _NotAllowedError(Exception):
+    """Valid for Python's JSON reader, not for the protocol."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            raise _NotAllowedError(f"key {key[:80]!r} appears twice")
+        seen.add(key)
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise _NotAllowedError(f"{constant} is not a JSON number")

@@ -1,0 +1,304 @@
+"""Reading and writing ``.npy`` files: exact headers, digests, bounded memory.
+
+``np.load`` is not for files of others: it reads a header of any length, opens a zip that calls itself ``.npy`` and
+accepts trailing bytes. Here the one header that may stand in a file is known before the file is opened, and compared.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import blake3
+import numpy as np
+from numpy.typing import NDArray
+
+from fltui.errors import NotYetError, RefusedError
+from fltui.exchange.manifest import ArrayEntry
+
+CHUNK = 1 << 20
+"""Bytes of an array that are in memory at a time."""
+
+DTYPES = frozenset({"|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "<f2", "<f4", "<f8"})
+"""The dtypes that travel: little-endian, no objects, no text."""
+
+MAX_RANK = 32
+_ALIGN = 64
+_GROWTH = 21  # NumPy leaves room to rewrite the length of the first axis in place
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_NO_BLOCK = getattr(os, "O_NONBLOCK", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+def header(dtype: str, shape: Sequence[int]) -> bytes:
+    """The header that `numpy.save` writes for a C-ordered array, format version 1.0.
+
+    Raises:
+        RefusedError: the dtype does not travel or the shape has too many axes.
+    """
+    if dtype not in DTYPES:
+        raise RefusedError(f"dtype {dtype[:40]!r} does not travel; these do: {', '.join(sorted(DTYPES))}")
+    if len(shape) > MAX_RANK:
+        raise RefusedError(f"an array of {len(shape)} axes does not travel; {MAX_RANK} axes are the most")
+    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {tuple(shape)!r}, }}"
+    if shape:
+        text += " " * max(0, _GROWTH - len(repr(shape[0])))
+    padding = _ALIGN - (10 + len(text) + 1) % _ALIGN
+    body = text.encode("latin1") + b" " * padding + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def file_size(dtype: str, shape: Sequence[int]) -> int:
+    """Bytes of the file of an array, header included."""
+    return len(header(dtype, shape)) + math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def canonical(array: NDArray[Any]) -> NDArray[Any]:
+    """The array as it travels: C order, little-endian; the same object where it is so already."""
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+
+
+def octets(array: NDArray[Any]) -> memoryview:
+    """The bytes of a C-ordered array, without a copy."""
+    return array.reshape(-1).data.cast("B") if array.nbytes else memoryview(b"")
+
+
+def chunks(data: memoryview) -> Iterator[memoryview]:
+    """A buffer in pieces of `CHUNK` bytes."""
+    for start in range(0, len(data), CHUNK):
+        yield data[start : start + CHUNK]
+
+
+class NpyWriter:
+    """Writes one ``.npy`` block by block and digests it on the way; a context manager.
+
+    Args:
+        path: the file to make; replaced if it exists.
+        dtype: NumPy dtype string.
+        shape: sizes of the axes.
+        durable: fsync the file before it is closed.
+    """
+
+    def __init__(self, path: Path, dtype: str, shape: Sequence[int], *, durable: bool = False) -> None:
+        self._head = header(dtype, shape)
+        self._durable = durable
+        self._hasher = blake3.blake3(self._head)
+        self.size = len(self._head)
+        """Bytes written so far."""
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _CLOSE_ON_EXEC | _BINARY, 0o644)
+        try:
+            write_all(self._fd, self._head)
+        except OSError:
+            os.close(self._fd)
+            raise
+
+    def write(self, block: NDArray[Any]) -> None:
+        """Append elements, C order, of the writer's dtype."""
+        data = octets(block)
+        for piece in chunks(data):
+            self._hasher.update(piece)
+            write_all(self._fd, piece)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> str:
+        """BLAKE3 of everything written so far, in hexadecimal."""
+        return self._hasher.hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._durable and kind is None:
+                os.fsync(self._fd)
+        finally:
+            os.close(self._fd)
+
+
+def write_array(path: Path, name: str, array: NDArray[Any], *, file: str, durable: bool = False) -> ArrayEntry:
+    """Write one array and return its manifest entry.
+
+    Args:
+        path: the file to make.
+        name: parameter name.
+        array: any order and byte order; bool, int or float.
+        file: the file's final name.
+        durable: fsync.
+
+    Raises:
+        RefusedError: the dtype does not travel.
+    """
+    ready = canonical(array)
+    with NpyWriter(path, ready.dtype.str, ready.shape, durable=durable) as out:
+        out.write(ready.reshape(-1))
+    return ArrayEntry(name, file, ready.dtype.str, list(ready.shape), out.size, out.digest)
+
+
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    """`os.write` until everything is written."""
+    done = os.write(fd, data)
+    while done < len(data):
+        data = memoryview(data)[done:]
+        done = os.write(fd, data)
+
+
+@contextmanager
+def open_beneath(root: Path, *parts: str, links: int | None = 1) -> Iterator[int]:
+    """Open a regular file below `root` that somebody else wrote, following no symbolic link on the way.
+
+    Args:
+        root: a folder that is trusted.
+        parts: names below it, each one checked by the caller to be a plain name.
+        links: how many names the file may have; None for any.
+
+    Yields:
+        A file descriptor, non-blocking, so that a FIFO cannot hold the reader.
+
+    Raises:
+        NotYetError: something on the way does not exist (yet).
+        RefusedError: it is a link, a folder, a FIFO, a device or a file with a second name.
+    """
+    where = "/".join(parts)
+    held: list[int] = []
+    try:
+        try:
+            held.append(os.open(root, os.O_RDONLY | _DIRECTORY | _CLOSE_ON_EXEC))
+            for part in parts[:-1]:
+                held.append(os.open(part, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW | _CLOSE_ON_EXEC, dir_fd=held[-1]))
+            held.append(os.open(parts[-1], os.O_RDONLY | _NO_FOLLOW | _NO_BLOCK | _CLOSE_ON_EXEC, dir_fd=held[-1]))
+        except FileNotFoundError as error:
+            raise NotYetError(f"{where} is not there") from error
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
+                raise RefusedError(f"{where} is not a plain file in plain folders") from error
+            raise NotYetError(f"{where} cannot be opened: {error.strerror}") from error
+        found = os.fstat(held[-1])
+        if not stat.S_ISREG(found.st_mode):
+            raise RefusedError(f"{where} is not a plain file")
+        if links is not None and found.st_nlink > links:
+            raise RefusedError(f"{where} has a second name (hard link)")
+        yield held[-1]
+    finally:
+        for fd in held:
+            os.close(fd)
+
+
+def read_bytes(fd: int, limit: int, where: str) -> bytes:
+    """The whole of a small file.
+
+    Raises:
+        RefusedError: it has more than `limit` bytes; nothing of it was read.
+    """
+    size = os.fstat(fd).st_size
+    if size > limit:
+        raise RefusedError(f"{where} has {size} bytes; {limit} are the most")
+    found = bytearray()
+    while len(found) <= limit and (piece := os.read(fd, limit + 1 - len(found))):
+        found += piece
+    if len(found) > limit:
+        raise RefusedError(f"{where} has more than {limit} bytes, the most it may have")
+    return bytes(found)
+
+
+def read_checked(fd: int, entry: ArrayEntry, take: Callable[[memoryview], None], where: str) -> None:
+    """Read an array in one pass, comparing header, size and digest; hand every data chunk to `take`.
+
+    Chunks hold whole elements. `take` sees them before the digest is known: what it makes of them is good only
+    when this function returns. The entry's own size must have been compared with `file_size`.
+
+    Raises:
+        NotYetError: the bytes are short, long or different from the digest, as in a file still being written.
+        RefusedError: header and manifest disagree though the digest holds.
+    """
+    head = header(entry.dtype, entry.shape)
+    size = os.fstat(fd).st_size
+    if size != entry.size:
+        raise NotYetError(f"{where} has {size} of {entry.size} bytes")
+    buffer = memoryview(bytearray(min(CHUNK, size)))  # never smaller than the header, which is part of the size
+    found_head = bytes(_fill(fd, buffer[: len(head)]))
+    same = found_head == head
+    hasher = blake3.blake3(found_head)
+    left = size - len(head)
+    while left:
+        piece = _fill(fd, buffer[: min(left, len(buffer))])
+        if not piece:
+            raise NotYetError(f"{where} shrank while it was read")
+        hasher.update(piece)
+        if same:
+            take(piece)
+        left -= len(piece)
+    if hasher.hexdigest() != entry.blake3:
+        raise NotYetError(f"{where} differs from the digest in its manifest")
+    if not same:
+        raise RefusedError(f"{where} does not begin with the header of {entry.dtype} {tuple(entry.shape)}, C order")
+
+
+def _fill(fd: int, out: memoryview) -> memoryview:
+    done = 0
+    while done < len(out) and (got := os.readv(fd, [out[done:]])):
+        done += got
+    return out[:done] if done == len(out) else out[:0]
+
+
+def read_array(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
+    """The whole array in memory of its own, writable.
+
+    Raises:
+        NotYetError, RefusedError: as `read_checked`.
+    """
+    array = np.empty(entry.shape, entry.dtype)
+    target = octets(array)
+    done = 0
+
+    def take(piece: memoryview) -> None:
+        nonlocal done
+        target[done : done + len(piece)] = piece
+        done += len(piece)
+
+    read_checked(fd, entry, take, where)
+    return array
+
+
+class NpyReader:
+    """Reads blocks of elements of a private ``.npy`` that was checked when it was stored; a context manager."""
+
+    def __init__(self, path: Path, dtype: str, shape: Sequence[int]) -> None:
+        self.dtype = np.dtype(dtype)
+        self.size = math.prod(shape)
+        self._offset = len(header(dtype, shape))
+        self._fd = os.open(path, os.O_RDONLY | _CLOSE_ON_EXEC | _BINARY)
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` (1-D, this array's dtype) with the elements from `start`, C order.
+
+        Raises:
+            RefusedError: the file is shorter than its header says.
+        """
+        target = octets(out)
+        at = self._offset + start * self.dtype.itemsize
+        while target:
+            got = os.preadv(self._fd, [target], at)
+            if not got:
+                raise RefusedError(f"a private array of {self.size} elements ends early; the run folder was changed")
+            target, at = target[got:], at + got
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)

@@ -1,0 +1,176 @@
+"""Putting files into the exchange: written beside, then renamed into place; arrays first, the manifest last."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+from fltui.errors import BadInputError, RefusedError
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
+from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
+from fltui.exchange.npy import write_all, write_array
+
+_NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
+
+
+def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False) -> None:
+    """Make `target` hold `data`, whole or not at all.
+
+    Args:
+        data: the content.
+        target: the final name.
+        staging: a folder on the same file system that nobody watches.
+        durable: survive a power cut: fsync the file, rename, fsync the folder.
+    """
+    beside = staging / f"{target.name}.{secrets.token_hex(4)}"
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        write_all(fd, data)
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.replace(beside, target)
+    if durable:
+        sync_folder(target.parent)
+
+
+def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durable: bool = False) -> None:
+    """Publish a manifest or status; see `put_bytes`."""
+    put_bytes(encode(document), target, staging, durable=durable)
+
+
+def put_arrays(
+    params: Mapping[str, NDArray[Any]], folder: Path, staging: Path, *, durable: bool = False
+) -> list[ArrayEntry]:
+    """Write every array into `folder` and return the manifest's entries in sorted order of the names."""
+    folder.mkdir(exist_ok=True)
+    entries = []
+    for name, file in array_files(params).items():
+        beside = staging / f"{folder.name}.{file}"
+        entries.append(write_array(beside, name, params[name], file=file, durable=durable))
+        os.replace(beside, folder / file)
+    if durable:
+        sync_folder(folder)
+    return entries
+
+
+def put_copies(files: Mapping[str, Path], folder: Path, staging: Path, *, durable: bool = False) -> None:
+    """Copy whole files into `folder`, each under its key's name, read-only; block sharing where the disk can."""
+    folder.mkdir(exist_ok=True)
+    for name, source in files.items():
+        beside = staging / f"{folder.name}.{name}"
+        copy_file(source, beside, durable=durable)
+        os.replace(beside, folder / name)
+    if durable:
+        sync_folder(folder)
+
+
+def put_links(files: Mapping[str, Path], folder: Path, staging: Path) -> None:
+    """Give whole files a second name in `folder`, each under its key; copies where the disk has no hard links."""
+    folder.mkdir(exist_ok=True)
+    for name, source in files.items():
+        target = folder / name
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                target.unlink()
+            os.link(source, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            put_copies({name: source}, folder, staging)
+
+
+def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
+    """Copy a file, read-only for everybody at the target."""
+    with contextlib.suppress(FileNotFoundError):
+        target.unlink()
+    with source.open("rb") as read, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as write:
+        left = os.fstat(read.fileno()).st_size
+        try:
+            while left and (done := os.copy_file_range(read.fileno(), write.fileno(), left)):
+                left -= done
+        except (AttributeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_COPY_RANGE:
+                raise
+        if left:
+            shutil.copyfileobj(read, write)
+        if durable:
+            write.flush()
+            os.fsync(write.fileno())
+
+
+def remove_published(folder: Path, stem: str) -> None:
+    """Take back a task or result: the manifest first, so that nobody meets a manifest without arrays."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / f"{stem}.json").unlink()
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder / stem)
+
+
+def open_site(site: SiteFolder, side: str) -> None:
+    """Make the folders of a site that `side`, ``"server"`` or ``"site"``, needs; those that exist stay as they are.
+
+    Raises:
+        BadInputError: a folder cannot be made or written.
+    """
+    needed = [site.tasks, site.results, site.staging(side)] + ([site.logs] if side == "site" else [])
+    written = site.tasks if side == "server" else site.results
+    try:
+        for folder in needed:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{error.strerror} ({error.filename})"
+        raise BadInputError(f"site folder {site.root} cannot be prepared: {reason}") from error
+    if not os.access(written, os.W_OK):
+        raise BadInputError(f"site folder {site.root} is read-only for this user; {written.name}/ must be writable")
+
+
+def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
+    """Make sure that `root` is an exchange of this protocol that this user can write in.
+
+    Raises:
+        BadInputError: it cannot be made or written, or speaks another protocol.
+    """
+    exchange = ExchangeFolder(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        if not exchange.about.exists():
+            beside = root / f".syncthing.fltui.{secrets.token_hex(8)}"
+            put_document(ExchangeAbout(PROTOCOL, secrets.token_hex(8)), beside, root, durable=durable)
+            try:
+                os.link(beside, exchange.about)  # fails where another server was first: its identity stays
+            except FileExistsError:
+                pass
+            except OSError:
+                os.replace(beside, exchange.about)
+            beside.unlink(missing_ok=True)
+        data = exchange.about.read_bytes()
+    except OSError as error:
+        raise BadInputError(f"exchange folder {root} cannot be used: {error.strerror} ({error.filename})") from error
+    if not os.access(root, os.W_OK):
+        raise BadInputError(f"exchange folder {root} is read-only for this user; give --exchange a writable folder")
+    try:
+        decode(data, ExchangeAbout, str(exchange.about))
+    except RefusedError as error:
+        raise BadInputError(str(error)) from error
+    return exchange
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,125 @@
+"""One way to wait: a watchdog observer that says where something may have arrived, and a back-off for looking oneself.
+
+Events are a hint. They are lost when a queue overflows and never come for changes made remotely, so whoever awaits
+something looks for it again and again with a `Backoff`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from watchdog.observers.api import BaseObserver
+
+FIRST_LOOK = 0.01
+LONGEST_WAIT = 2.0
+
+_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "afs", "virtiofs", "vboxsf")
+
+
+class WatchMode(StrEnum):
+    """``auto`` takes events, and polls on file systems that do not report remote changes."""
+
+    AUTO = "auto"
+    EVENTS = "events"
+    POLL = "poll"
+
+
+class Backoff:
+    """Seconds until the next look: 10 ms, doubling, 2 s at most."""
+
+    def __init__(self) -> None:
+        self._next = FIRST_LOOK
+
+    def next(self) -> float:
+        """How long to wait now; the wait after that is twice as long."""
+        wait = self._next
+        self._next = min(wait * 2, LONGEST_WAIT)
+        return wait
+
+    def reset(self) -> None:
+        """Something moved: look again soon."""
+        self._next = FIRST_LOOK
+
+
+class Watcher:
+    """The observer of this process.
+
+    Args:
+        arrived: called with a path from the observer's thread; must only pass it on.
+        root: the exchange folder, whose file system decides in mode ``auto``.
+        mode: see `WatchMode`.
+        writes: report every writing into a file too, as for following a log.
+    """
+
+    def __init__(
+        self,
+        arrived: Callable[[str], None],
+        root: Path,
+        mode: WatchMode = WatchMode.AUTO,
+        *,
+        writes: bool = False,
+    ) -> None:
+        self._arrived = arrived
+        self._writes = writes
+        self._watches: dict[Path, Any] = {}
+        self._observer: BaseObserver | None = None
+        if mode is WatchMode.EVENTS or (mode is WatchMode.AUTO and not is_remote(root)):
+            from watchdog.observers import Observer
+
+            self._observer = Observer()
+            self._observer.daemon = True
+            self._observer.start()
+
+    def add(self, folder: Path) -> None:
+        """Report what is created in, moved into or closed after writing in `folder` itself."""
+        if self._observer is None or folder in self._watches:
+            return
+        from watchdog import events
+
+        class Handler(events.FileSystemEventHandler):
+            def __init__(self, arrived: Callable[[str], None]) -> None:
+                self._arrived = arrived
+
+            def dispatch(self, event: events.FileSystemEvent) -> None:
+                self._arrived(os.fsdecode(event.dest_path or event.src_path))
+
+        kinds: list[type[events.FileSystemEvent]] = [
+            events.FileCreatedEvent,
+            events.FileMovedEvent,
+            events.FileClosedEvent,
+        ]
+        if self._writes:
+            kinds.append(events.FileModifiedEvent)
+        self._watches[folder] = self._observer.schedule(Handler(self._arrived), str(folder), event_filter=kinds)
+
+    def close(self) -> None:
+        """Stop the observer's threads and wait for them."""
+        if self._observer is not None:
+            self._observer.stop()
+            self._observer.join()
+            self._observer = None
+
+
+def is_remote(path: Path) -> bool:
+    """Whether the file system of `path` is known not to report changes that others make (Linux; elsewhere False)."""
+    if sys.platform != "linux":
+        return False
+    try:
+        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
+        real = os.path.realpath(path)
+    except OSError:
+        return False
+    kind, longest = "", -1
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = left.split()[4].encode().decode("unicode_escape")
+        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= longest:
+            kind, longest = right.split()[0], len(mount)
+    return kind.startswith(_REMOTE)

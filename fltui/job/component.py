@@ -1,0 +1,41 @@
+"""What a job is made of: small dataclasses whose fields are their arguments in a job folder."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Component:
+    """A part of a job: a dataclass that checks itself and can be written down as JSON.
+
+    Attributes:
+        arrays: names of the fields that hold arrays; they are stored as ``.npy`` files beside the configuration.
+    """
+
+    arrays: ClassVar[frozenset[str]] = frozenset()
+
+
+class ServerComponent(Component):
+    """Runs at the server: a workflow. The engine knows how to run it; here it is only described."""
+
+    @property
+    def site_count(self) -> int:
+        """How many sites it asks for."""
+        raise NotImplementedError
+
+    @property
+    def quorum(self) -> int:
+        """How many answers a round needs."""
+        raise NotImplementedError
+
+    def for_sites(self, count: int) -> Any:
+        """The same component for a job of `count` sites."""
+        raise NotImplementedError
+
+    def for_rounds(self, count: int) -> Any:
+        """The same component with `count` rounds."""
+        raise NotImplementedError
+
+
+class SiteComponent(Component):
+    """Runs at a site: an executor."""

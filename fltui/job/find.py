@@ -1,0 +1,53 @@
+"""Finding the job that a person means by a path: a job script, an exported job folder, or a folder that holds one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fltui.errors import BadInputError
+from fltui.job.folder import load_job
+from fltui.job.handover import Handover, job_of_script
+from fltui.job.job import Job
+
+
+@contextmanager
+def open_job(path: Path) -> Iterator[tuple[Job, Handover]]:
+    """The job at `path`. The files it points to exist as long as the context lasts.
+
+    Raises:
+        BadInputError: there is no job, more than one, or it cannot be loaded.
+    """
+    place = find_job(path)
+    if place.is_dir():
+        job = load_job(place)
+        yield job, Handover(job.name)
+        return
+    with tempfile.TemporaryDirectory(prefix="fltui-job-") as temporary:
+        folder, note = job_of_script(place, Path(temporary))
+        yield load_job(folder), note
+
+
+def find_job(path: Path) -> Path:
+    """The job script or job folder at or directly in `path`.
+
+    Raises:
+        BadInputError: there is none or more than one.
+    """
+    if not path.exists():
+        raise BadInputError(f"job {path} does not exist")
+    if path.is_file() or (path / "meta.json").is_file():
+        return path
+    folders = [entry for entry in sorted(path.iterdir()) if (entry / "meta.json").is_file()]
+    scripts = [entry for entry in sorted(path.glob("*.py")) if "FedJob" in entry.read_text(errors="replace")]
+    found = scripts or folders
+    if len(found) != 1:
+        what = (
+            f"holds {len(found)} jobs ({', '.join(entry.name for entry in found)}); name one"
+            if found
+            else "holds no job"
+        )
+        raise BadInputError(f"folder {path} {what}: a job is a Python file with a FedJob, or a folder with meta.json")
+    return found[0]

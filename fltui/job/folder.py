@@ -1,0 +1,226 @@
+"""The job folder, in the field's layout: written by an export, read with nothing trusted.
+
+    hello/meta.json
+    hello/app_server/config/config_fed_server.json
+    hello/app_site-0/config/config_fed_client.json
+    hello/app_site-0/custom/src/train.py
+
+A job for whatever sites come has one ``app/`` with both configurations, deployed to ``@ALL``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from fltui.errors import BadInputError, RefusedError
+from fltui.exchange.layout import array_files, check_name
+from fltui.exchange.npy import canonical, header
+from fltui.job import registry
+from fltui.job.component import Component, ServerComponent
+from fltui.job.executors import ScriptExecutor
+from fltui.job.job import Job, SiteApp
+from fltui.model import Params, as_params
+
+_T = TypeVar("_T")
+
+_SERVER = "server"
+_ALL = "@ALL"
+_SERVER_CONFIG = "config_fed_server.json"
+_CLIENT_CONFIG = "config_fed_client.json"
+
+
+class _Meta(msgspec.Struct):
+    name: str
+    deploy_map: dict[str, list[str]]
+    resource_spec: dict[str, Any] = {}
+    min_clients: int = 1
+    mandatory_clients: list[str] = []
+
+
+class _Named(msgspec.Struct):
+    path: str
+    args: dict[str, Any] = {}
+    id: str = ""
+
+
+class _ServerConfig(msgspec.Struct):
+    workflows: list[_Named]
+    format_version: int = 2
+    components: list[_Named] = []
+    task_data_filters: list[Any] = []
+    task_result_filters: list[Any] = []
+
+
+class _Executor(msgspec.Struct):
+    executor: _Named
+    tasks: list[str] = msgspec.field(default_factory=lambda: ["*"])
+
+
+class _ClientConfig(msgspec.Struct):
+    executors: list[_Executor]
+    format_version: int = 2
+    components: list[_Named] = []
+    task_data_filters: list[Any] = []
+    task_result_filters: list[Any] = []
+
+
+def write_job(job: Job, folder: Path) -> Path:
+    """Write `job` as `folder`, replacing an exported job that is there.
+
+    Raises:
+        BadInputError: `folder` holds something else, or a file cannot be copied.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
+        raise BadInputError(f"{folder} is not empty and not an exported job; nothing was written")
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+        deploy: dict[str, list[str]] = {}
+        server = "app" if job.everywhere else "app_server"
+        deploy[server] = [_ALL if job.everywhere else _SERVER]
+        _write_server(job.workflow, folder / server)
+        if job.everywhere:
+            _write_site(job.everywhere, folder / "app")
+        for name, app in job.sites.items():
+            deploy[f"app_{name}"] = [name]
+            _write_site(app, folder / f"app_{name}")
+        meta = _Meta(job.name, deploy, {}, job.min_clients, list(job.mandatory_clients))
+        _write_json(meta, folder / "meta.json")
+    except OSError as error:
+        raise BadInputError(f"job {job.name} cannot be exported to {folder}: {error}") from error
+    return folder
+
+
+def load_job(folder: Path) -> Job:
+    """Read a job folder. Only registered components are made.
+
+    Raises:
+        BadInputError: a file is missing, malformed or names what is not known; the sentence says which and why.
+    """
+    meta = _read_json(folder / "meta.json", _Meta)
+    targets: dict[str, Path] = {}
+    for app, names in meta.deploy_map.items():
+        check_name(app, f"{folder / 'meta.json'}: app")
+        for site in names:
+            if site in targets:
+                raise BadInputError(f"{folder / 'meta.json'}: deploy_map gives {site[:80]!r} two apps")
+            targets[site] = folder / app
+    server = targets.pop(_SERVER, targets.get(_ALL))
+    if server is None:
+        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for 'server'")
+    everywhere = targets.pop(_ALL, None)
+    workflow = _read_server(server)
+    has_common = everywhere is not None and (everywhere / "config" / _CLIENT_CONFIG).exists()
+    sites = {check_name(name, f"{folder / 'meta.json'}: site"): _read_site(app) for name, app in targets.items()}
+    common = _read_site(everywhere) if everywhere is not None and has_common else None
+    if not sites and common is None:
+        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
+    return Job(meta.name, workflow, sites, common, meta.min_clients, tuple(meta.mandatory_clients))
+
+
+def _write_server(workflow: ServerComponent, app: Path) -> None:
+    args = registry.arguments_of(workflow)
+    for name in workflow.arrays:
+        if params := getattr(workflow, name):
+            args[name] = _write_arrays(params, app / "config", name)
+    named = _Named(registry.path_of(workflow), args, "controller")
+    _write_json(_ServerConfig([named]), app / "config" / _SERVER_CONFIG)
+
+
+def _write_site(app: SiteApp, folder: Path) -> None:
+    named = _Named(registry.path_of(app.executor), registry.arguments_of(app.executor), "executor")
+    _write_json(_ClientConfig([_Executor(named)]), folder / "config" / _CLIENT_CONFIG)
+    (folder / "custom").mkdir(parents=True, exist_ok=True)
+    for inside, source in app.files.items():
+        target = folder / "custom" / inside
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def _write_arrays(params: Params, config: Path, name: str) -> dict[str, str]:
+    (config / name).mkdir(parents=True, exist_ok=True)
+    files = array_files(params)
+    for parameter, file in files.items():
+        np.save(config / name / file, canonical(params[parameter]), allow_pickle=False)
+    return {parameter: f"{name}/{file}" for parameter, file in files.items()}
+
+
+def _read_server(app: Path) -> ServerComponent:
+    path = app / "config" / _SERVER_CONFIG
+    config = _read_json(path, _ServerConfig)
+    _refuse_filters(config, path)
+    if len(config.workflows) != 1:
+        raise BadInputError(f"{path} has {len(config.workflows)} workflows, expected one")
+    workflow = _create(config.workflows[0], path)
+    if not isinstance(workflow, ServerComponent):
+        raise BadInputError(f"{path}: {config.workflows[0].path} is not a workflow")
+    return workflow
+
+
+def _read_site(app: Path) -> SiteApp:
+    path = app / "config" / _CLIENT_CONFIG
+    config = _read_json(path, _ClientConfig)
+    _refuse_filters(config, path)
+    if len(config.executors) != 1:
+        raise BadInputError(f"{path} has {len(config.executors)} executors, expected one")
+    executor = _create(config.executors[0].executor, path)
+    if not isinstance(executor, ScriptExecutor):
+        raise BadInputError(f"{path}: {config.executors[0].executor.path} is not an executor")
+    script = PurePosixPath(executor.task_script_path)
+    if script.is_absolute() or ".." in script.parts:
+        raise BadInputError(f"{path}: script {str(script)!r} leaves the app's custom folder")
+    custom = app / "custom"
+    files = {file.relative_to(custom).as_posix(): file for file in sorted(custom.rglob("*")) if file.is_file()}
+    return SiteApp(executor, files)
+
+
+def _refuse_filters(config: _ServerConfig | _ClientConfig, path: Path) -> None:
+    for component in config.components:
+        raise BadInputError(f"{path} names the component {component.path[:200]!r}, which is not registered")
+    if config.task_data_filters or config.task_result_filters:
+        raise BadInputError(f"{path} has filters, and none is registered")
+
+
+def _create(named: _Named, path: Path) -> Component:
+    args = dict(named.args)
+    fields = registry.array_fields(named.path)
+    arrays = {name: _read_arrays(args.pop(name), path, name) for name in sorted(fields) if name in args}
+    return registry.create(named.path, args, arrays, str(path))
+
+
+def _read_arrays(files: Any, config: Path, name: str) -> Params:
+    if not isinstance(files, dict) or not all(isinstance(text, str) for text in (*files, *files.values())):
+        raise BadInputError(f"{config}: {name} is not a table of parameter names and files")
+    params: Params = {}
+    for parameter, file in array_files(files).items():
+        if files[parameter] != f"{name}/{file}":
+            raise BadInputError(
+                f"{config}: parameter {parameter[:80]!r} lies in {files[parameter]!r}, expected {file!r}"
+            )
+        path = config.parent / name / file
+        try:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            header(array.dtype.str, array.shape)
+        except (OSError, ValueError, EOFError, AttributeError, RefusedError) as error:
+            raise BadInputError(f"initial model {path} cannot be read: {error}") from error
+        params[parameter] = array
+    return as_params(params)
+
+
+def _write_json(document: msgspec.Struct, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+def _read_json(path: Path, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInputError(f"{path} is malformed: {error}") from error

@@ -1,0 +1,78 @@
+"""A job script hands its job to ``fltui``: it runs as it is, only `export_job` and `simulator_run` do not act."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+
+from fltui.errors import BadInputError
+from fltui.job.folder import write_job
+from fltui.job.job import Job
+
+LIFELINE = "FLTUI_LIFELINE"
+"""Descriptor of a pipe whose end of file means that whoever started this process is gone."""
+
+_DESK = "FLTUI_HANDOVER"
+
+
+class Handover(msgspec.Struct, forbid_unknown_fields=True):
+    """What came with the job: the folder's name and the arguments of `simulator_run`."""
+
+    name: str
+    n_clients: int | None = None
+    threads: int | None = None
+
+
+def desk() -> Path | None:
+    """The folder where a job is to be laid, in a job script that ``fltui`` runs."""
+    path = os.environ.get(_DESK)
+    return Path(path) if path else None
+
+
+def hand_over(folder: Path, job: Job, n_clients: int | None = None, threads: int | None = None) -> None:
+    """Lay the job on the desk; the last one laid counts."""
+    write_job(job, folder / job.name)
+    (folder / "handover.json").write_bytes(msgspec.json.encode(Handover(job.name, n_clients, threads)))
+
+
+def job_of_script(script: Path, folder: Path) -> tuple[Path, Handover]:
+    """Run a job script and take its job. What the script prints goes to standard error.
+
+    Args:
+        script: the Python file.
+        folder: an empty folder for the exported job.
+
+    Returns:
+        The job folder and what came with it.
+
+    Raises:
+        BadInputError: the script failed or handed nothing over.
+    """
+    environment = {**os.environ, _DESK: str(folder)}
+    process = subprocess.run(
+        [sys.executable, "-m", "fltui.job", str(script)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr.fileno() if sys.stderr else None,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+    )
+    said = process.stderr.strip()
+    if process.returncode == 2 and said.startswith("error: "):
+        raise BadInputError(f"job script {script}: {said.splitlines()[-1].removeprefix('error: ')}")
+    if said:
+        print(said, file=sys.stderr)  # noqa: T201
+    if process.returncode:
+        last = said.splitlines()[-1] if said else f"exit code {process.returncode}"
+        raise BadInputError(f"job script {script} failed: {last}")
+    try:
+        note = msgspec.json.decode((folder / "handover.json").read_bytes(), type=Handover)
+    except FileNotFoundError as error:
+        raise BadInputError(f"job script {script} called neither simulator_run() nor export_job()") from error
+    return folder / note.name, note

@@ -1,0 +1,74 @@
+"""Events as sentences: for ``server.log``, for the plain output of the commands and for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fltui.run.events import (
+    AnyEvent,
+    MetricLogged,
+    ModelSaved,
+    ResultAccepted,
+    ResultRejected,
+    RoundFinished,
+    RoundStarted,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+    RunStatus,
+    SiteJoined,
+    SiteLost,
+    TaskPublished,
+)
+
+
+def describe(event: AnyEvent) -> tuple[str, str]:
+    """Level (``DEBUG``, ``INFO``, ``WARN``, ``ERROR``) and sentence of an event."""
+    match event:
+        case RunStarted():
+            many = "round" if event.total_rounds == 1 else "rounds"
+            return "INFO", f"run {event.run} started: {event.total_rounds} {many}, sites {', '.join(event.sites)}"
+        case SiteJoined():
+            return "DEBUG", f"site {event.site} joined"
+        case SiteLost():
+            return "WARN", f"site {event.site} is lost: {event.reason}"
+        case RoundStarted():
+            return "INFO", f"round {event.round} started, {len(event.sites)} sites asked"
+        case TaskPublished():
+            return "DEBUG", f"round {event.round}: task published for {event.site}, {size_text(event.bytes)}"
+        case ResultAccepted():
+            return "DEBUG", f"round {event.round}: result of {event.site} accepted{metrics_text(event.metrics)}"
+        case ResultRejected():
+            return "WARN", f"round {event.round}: result of {event.site} rejected: {event.reason}"
+        case ModelSaved():
+            return "DEBUG", f"model saved in {event.path}, {size_text(event.bytes)}"
+        case RoundFinished():
+            answered = f"{len(event.weights)} answered"
+            rest = f"update norm {event.update_norm:.4g}{metrics_text(event.metrics)}"
+            return "INFO", f"round {event.round} finished in {event.seconds:.3f} s, {answered}, {rest}"
+        case MetricLogged():
+            return "DEBUG", f"site {event.site} logged {event.key} {event.value:.6g}"
+        case RunPaused():
+            return "WARN", f"run paused{': ' if event.reason else ''}{event.reason}"
+        case RunResumed():
+            return "INFO", "run resumed"
+        case RunFinished():
+            level = "INFO" if event.state is RunStatus.COMPLETED else "ERROR"
+            why = f": {event.reason}" if event.reason else ""
+            return level, f"run {event.state.value.removeprefix('FINISHED:')} after {event.seconds:.2f} s{why}"
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """``, accuracy 0.91, loss 0.3``; empty without metrics."""
+    return "".join(f", {name} {value:.6g}" for name, value in metrics.items())
+
+
+def size_text(count: int) -> str:
+    """Bytes for people, in powers of 1024: ``164 B``, ``9.5 MiB``."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,0 +1,204 @@
+"""The events of a run, as they stand in ``journal.jsonl``. State is a fold over them, see `state`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from fltui.exchange.manifest import ArrayEntry
+from fltui.model import ParamsType
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    SUBMITTED = "SUBMITTED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    COMPLETED = "FINISHED:COMPLETED"
+    ABORTED = "FINISHED:ABORTED"
+    FAILED = "FINISHED:FAILED"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.value.startswith("FINISHED")
+
+
+def _tag(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=_tag):
+    """What every event has; filled in by the journal.
+
+    Attributes:
+        seq: number of the event, from 0.
+        time: seconds since the epoch, for people.
+        monotonic: seconds of the server's monotonic clock, for durations.
+    """
+
+    seq: int = 0
+    time: float = 0.0
+    monotonic: float = 0.0
+
+
+class RunStarted(Event, frozen=True, kw_only=True):
+    """A run begins: who is asked for, how many rounds, in which exchange folder."""
+
+    run: str
+    job: str
+    workflow: str
+    sites: list[str]
+    start_round: int
+    total_rounds: int
+    exchange: str
+
+
+class SiteJoined(Event, frozen=True, kw_only=True):
+    """A site can be asked from now on."""
+
+    site: str
+
+
+class SiteLost(Event, frozen=True, kw_only=True):
+    """A site cannot be asked any more, and why."""
+
+    site: str
+    reason: str
+
+
+class RoundStarted(Event, frozen=True, kw_only=True):
+    """A round begins with the model of digest `model`, empty if there is none yet."""
+
+    round: int
+    task_name: str
+    sites: list[str]
+    model: str
+
+
+class TaskPublished(Event, frozen=True, kw_only=True):
+    """A task is about to be published; `manifest` is its manifest's digest, `bytes` the size of its arrays."""
+
+    round: int
+    site: str
+    task_id: str
+    manifest: str
+    bytes: int
+
+
+class ResultAccepted(Event, frozen=True, kw_only=True):
+    """A result is whole, checked and in the store."""
+
+    round: int
+    site: str
+    task_id: str
+    params_type: ParamsType
+    weight: float
+    metrics: dict[str, float]
+    arrays: list[ArrayEntry]
+    bytes: int
+
+
+class ResultRejected(Event, frozen=True, kw_only=True):
+    """A result does not count, and why."""
+
+    round: int
+    site: str
+    task_id: str
+    reason: str
+
+
+class ModelSaved(Event, frozen=True, kw_only=True):
+    """The model that enters round `round` is whole on disk, in `path` below the run folder."""
+
+    round: int
+    model: str
+    path: str
+    bytes: int
+
+
+class RoundFinished(Event, frozen=True, kw_only=True):
+    """A round is over.
+
+    Attributes:
+        weights: weight of each site in the mean.
+        metrics: weighted mean of each metric.
+        update_norm: Euclidean norm of the model's change.
+        model: digest of the new model.
+        seconds: from the round's start.
+        first_result, last_result: seconds from the round's start.
+        aggregation: seconds of adding up and saving.
+        bytes_out, bytes_in: sizes of the arrays sent and accepted.
+    """
+
+    round: int
+    weights: dict[str, float]
+    metrics: dict[str, float]
+    update_norm: float
+    model: str
+    seconds: float
+    first_result: float
+    last_result: float
+    aggregation: float
+    bytes_out: int
+    bytes_in: int
+
+
+class MetricLogged(Event, frozen=True, kw_only=True):
+    """A value that a site's script logged."""
+
+    site: str
+    key: str
+    value: float
+    round: int
+    step: int | None = None
+
+
+class RunPaused(Event, frozen=True, kw_only=True):
+    """No new round begins until the run is resumed."""
+
+    reason: str = ""
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """The run goes on."""
+
+
+class RunFinished(Event, frozen=True, kw_only=True):
+    """Nothing more will happen.
+
+    Attributes:
+        state: COMPLETED, ABORTED or FAILED.
+        reason: one sentence; empty for COMPLETED.
+        rounds: how many rounds were finished.
+        final_model: parameter name to file below the run folder; empty if no round was finished.
+        metrics: of the last finished round.
+        seconds: from the run's start.
+    """
+
+    run: str
+    state: RunStatus
+    reason: str
+    rounds: int
+    final_model: dict[str, str]
+    metrics: dict[str, float]
+    seconds: float
+
+
+AnyEvent = (
+    RunStarted
+    | SiteJoined
+    | SiteLost
+    | RoundStarted
+    | TaskPublished
+    | ResultAccepted
+    | ResultRejected
+    | ModelSaved
+    | RoundFinished
+    | MetricLogged
+    | RunPaused
+    | RunResumed
+    | RunFinished
+)

@@ -1,0 +1,158 @@
+"""The run folder: where everything about one run lies, readable with ``ls``, ``cat`` and ``numpy.load``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fltui.errors import BadInputError
+from fltui.exchange.layout import new_run_id
+from fltui.run.journal import read_journal
+from fltui.run.state import RunState, fold
+
+if sys.platform != "win32":
+    import fcntl
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    root: Path
+
+    @property
+    def run(self) -> str:
+        """The run's id, which is the folder's name."""
+        return self.root.name
+
+    @property
+    def job(self) -> Path:
+        """The exported job as it was run."""
+        return self.root / "job"
+
+    @property
+    def journal(self) -> Path:
+        """Every event, see `events`."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def models(self) -> Path:
+        """A folder a round, and the pointer ``final``."""
+        return self.root / "models"
+
+    @property
+    def store(self) -> Path:
+        """Accepted arrays by digest, until their round is over."""
+        return self.root / "store"
+
+    @property
+    def logs(self) -> Path:
+        """``server.log`` and a log per site."""
+        return self.root / "logs"
+
+    @property
+    def control(self) -> Path:
+        """Requests of people to the engine."""
+        return self.root / "control"
+
+    @property
+    def lock(self) -> Path:
+        """Held locked by the engine as long as it lives."""
+        return self.root / "lock"
+
+    @property
+    def summary(self) -> Path:
+        """The outcome, for programs."""
+        return self.root / "summary.json"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics by round and site, as CSV."""
+        return self.root / "metrics.csv"
+
+    def state(self) -> RunState:
+        """The state folded from the journal.
+
+        Raises:
+            BadInputError: the journal is missing or broken.
+        """
+        return fold(read_journal(self.journal))
+
+    def is_alive(self) -> bool:
+        """Whether an engine on this machine holds the run."""
+        if sys.platform == "win32":
+            return False
+        try:
+            fd = os.open(self.lock, os.O_RDWR)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def hold(self) -> int:
+        """Lock the run for this process; the descriptor must stay open.
+
+        Raises:
+            BadInputError: another engine holds it.
+        """
+        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(fd)
+                raise BadInputError(f"run {self.run} is being run by another process") from error
+        return fd
+
+
+def create_run(runs: Path, job_name: str) -> RunFolder:
+    """A new run folder with a new id.
+
+    Raises:
+        BadInputError: it cannot be made.
+    """
+    while True:
+        folder = RunFolder(runs / new_run_id(job_name))
+        try:
+            folder.root.mkdir(parents=True)
+            for part in (folder.models, folder.store, folder.logs, folder.control):
+                part.mkdir()
+        except FileExistsError:
+            if not runs.is_dir():
+                raise BadInputError(f"runs folder {runs} is not a folder") from None
+            continue
+        except OSError as error:
+            raise BadInputError(f"runs folder {runs} cannot be used: {error.strerror} ({error.filename})") from error
+        return folder
+
+
+def list_runs(runs: Path) -> Iterator[RunFolder]:
+    """The runs in a folder, newest first."""
+    if runs.is_dir():
+        found = [entry for entry in runs.iterdir() if (entry / "journal.jsonl").is_file()]
+        yield from map(RunFolder, sorted(found, key=lambda entry: entry.stat().st_ctime, reverse=True))
+
+
+def find_run(name: str, runs: Path) -> RunFolder:
+    """The run that a person means: a folder, an id, the end of an id, or ``last``.
+
+    Raises:
+        BadInputError: there is none, or more than one.
+    """
+    if (Path(name) / "journal.jsonl").is_file():
+        return RunFolder(Path(name).resolve())
+    known = list(list_runs(runs))
+    found = known[:1] if name == "last" else [run for run in known if run.run == name]
+    found = found or [run for run in known if run.run.endswith(name) or run.run.startswith(name)]
+    if len(found) != 1:
+        what = "no run" if not found else f"{len(found)} runs"
+        raise BadInputError(f"{name!r} names {what} in {runs}; 'fltui runs' lists them")
+    return found[0]

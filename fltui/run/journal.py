@@ -1,0 +1,90 @@
+"""The journal: every event of a run, one JSON object a line, only ever appended. It is the truth about the run."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from fltui.errors import BadInputError
+from fltui.exchange.npy import write_all
+from fltui.run.events import AnyEvent, Event
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+_E = TypeVar("_E", bound=Event)
+
+
+class Journal:
+    """Writes the journal of a new run.
+
+    Args:
+        path: the file; must not exist.
+        durable: fsync every event.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = False) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._durable = durable
+        self._next = 0
+        self._followers: list[Callable[[AnyEvent], None]] = []
+
+    def follow(self, follower: Callable[[AnyEvent], None]) -> None:
+        """Call `follower` with every event after it is written."""
+        self._followers.append(follower)
+
+    def append(self, event: _E) -> _E:
+        """Write an event, one line at once, and return it with its number and times."""
+        stamped = msgspec.structs.replace(event, seq=self._next, time=time.time(), monotonic=time.monotonic())
+        write_all(self._fd, _encoder.encode(stamped) + b"\n")
+        if self._durable:
+            os.fsync(self._fd)
+        self._next += 1
+        for follower in self._followers:
+            follower(stamped)  # type: ignore[arg-type]  # every event there is stands in AnyEvent
+        return stamped
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def read_journal(path: Path) -> Iterator[AnyEvent]:
+    """The events of a journal in order. A last line that is not whole yet is left out.
+
+    Raises:
+        BadInputError: there is no journal, or a line is not an event.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from read_events(file, str(path))
+    except OSError as error:
+        raise BadInputError(f"journal {path} cannot be read: {error.strerror}") from error
+
+
+def read_events(file: BinaryIO, where: str) -> Iterator[AnyEvent]:
+    """The whole events from the file's position on; leaves the position at the first line that is not whole.
+
+    Raises:
+        BadInputError: a line is not an event.
+    """
+    while True:
+        at = file.tell()
+        line = file.readline()
+        if not line.endswith(b"\n"):
+            file.seek(at)
+            return
+        try:
+            yield _decoder.decode(line)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadInputError(f"journal {where} has a line at byte {at} that is not an event: {error}") from error
+
+
+def to_json(event: AnyEvent) -> dict[str, object]:
+    """An event as JSON values, as it stands in the journal."""
+    values: dict[str, object] = msgspec.to_builtins(event)
+    return values

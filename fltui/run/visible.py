@@ -1,0 +1,12 @@
+"""Text of sites made harmless for a terminal: what would act on it is shown instead."""
+
+from __future__ import annotations
+
+import re
+
+_ACTING = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """`text` with control characters, direction overrides and the like as escapes such as ``\\x1b``; tabs stay."""
+    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

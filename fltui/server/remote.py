@@ -1,0 +1,135 @@
+"""Sites whose scripts other people start: seen through their ``status.json``, judged by change, never by clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from fltui.errors import BadInputError, RunFailedError
+from fltui.exchange.collect import read_status
+from fltui.exchange.layout import ExchangeFolder, SiteFolder
+from fltui.exchange.manifest import Status
+from fltui.exchange.watch import Backoff
+from fltui.server.roster import Roster
+
+SILENCE = 30.0
+"""Seconds without any change of its status after which a site is lost."""
+
+LOOK = 0.25
+"""Seconds between two looks at the sites' statuses."""
+
+_FAREWELL = 2.0
+"""Seconds that a finished run waits for the scripts' last words."""
+
+
+@dataclass
+class _Seen:
+    """What was last seen of a site, by this process's monotonic clock."""
+
+    status: Status
+    at: float
+    fresh: bool
+
+
+class RemoteSites:
+    """The fleet of ``fltui server``.
+
+    Args:
+        exchange: the exchange folder.
+        run: the run's id.
+        names: the sites that may take part; empty for whoever comes.
+        at_least: how many must be there to begin.
+        wait: seconds to wait for all that are wanted; then `at_least` are enough.
+        wanted: how many to begin with at once.
+    """
+
+    same_user = False
+    look_every = LOOK
+
+    def __init__(
+        self, exchange: ExchangeFolder, run: str, names: list[str], *, wanted: int, at_least: int, wait: float
+    ) -> None:
+        self._exchange = exchange
+        self._run = run
+        self._names = names
+        self._wanted = wanted
+        self._at_least = at_least
+        self._wait = wait
+        self._seen: dict[str, _Seen] = {}
+        self._roster: Roster | None = None
+        self._looked = 0.0
+
+    async def start(self, roster: Roster) -> None:
+        """Wait for the sites; see `Fleet.start`."""
+        self._roster = roster
+        deadline = time.monotonic() + self._wait
+        backoff = Backoff()
+        while True:
+            self._look_now()
+            if len(roster.present) >= self._wanted:
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await asyncio.sleep(min(backoff.next(), LOOK, left))
+        if len(roster.present) < self._at_least:
+            missing = ", ".join(sorted(set(self._names) - roster.present)) or f"{self._at_least} sites"
+            raise RunFailedError(
+                f"{len(roster.present)} of {self._wanted} sites appeared within {self._wait:g} s; missing: {missing}; "
+                f"start each with 'fltui client SCRIPT --site NAME --exchange {self._exchange.root}'"
+            )
+
+    def look(self) -> None:
+        """Look at the statuses, not more often than `LOOK`."""
+        if time.monotonic() - self._looked >= LOOK:
+            self._look_now()
+
+    def returns(self) -> bool:
+        """A site can be started again."""
+        return True
+
+    async def stop(self, *, patient: bool) -> None:
+        """Wait a moment for the scripts to say that they have finished."""
+        deadline = time.monotonic() + (_FAREWELL if patient else 0)
+        backoff = Backoff()
+        while self._still_here() and time.monotonic() < deadline:
+            await asyncio.sleep(min(backoff.next(), LOOK))
+
+    def _still_here(self) -> bool:
+        if self._roster is None:
+            return False
+        statuses = [read_status(self._exchange.site(name)) for name in self._roster.present]
+        return any(status is not None and status.state not in ("finished", "failed") for status in statuses)
+
+    def _look_now(self) -> None:
+        first = not self._looked
+        self._looked = time.monotonic()
+        folders = [self._exchange.site(name) for name in self._names] or self._exchange.sites()
+        for folder in folders:
+            self._look_at(folder, first=first)
+
+    def _look_at(self, folder: SiteFolder, *, first: bool) -> None:
+        roster, now = self._roster, time.monotonic()
+        status = read_status(folder)
+        if roster is None or status is None or status.site != folder.name or status.run not in ("", self._run):
+            return
+        before = self._seen.get(folder.name)
+        if before is None:
+            # A status that was there before the server may be a leftover: only its change shows life.
+            self._seen[folder.name] = before = _Seen(status, now, fresh=not first)
+        elif (status.session, status.counter) != (before.status.session, before.status.counter):
+            self._seen[folder.name] = before = _Seen(status, now, fresh=True)
+        if not before.fresh:
+            return
+        if status.state == "failed":
+            roster.lose(folder.name, status.reason[:600] or "its script failed")
+        elif status.state == "finished":
+            roster.lose(folder.name, "its script ended")
+        elif now - before.at > SILENCE:
+            roster.lose(folder.name, f"not heard of for {SILENCE:g} s")
+        else:
+            try:
+                roster.join(folder.name)
+            except BadInputError as error:
+                roster.lose(folder.name, str(error))

@@ -1,0 +1,72 @@
+"""Who is there: the sites that can be asked, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Roster:
+    """The sites of one run.
+
+    Args:
+        joined: called with a site that can be asked now.
+        lost: called with a site that cannot be asked any more, and the reason.
+        changed: called after either.
+    """
+
+    def __init__(
+        self,
+        joined: Callable[[str], None],
+        lost: Callable[[str, str], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self.present: set[str] = set()
+        """Who can be asked."""
+        self.absent: dict[str, str] = {}
+        """Who cannot any more, and why."""
+        self._joined = joined
+        self._lost = lost
+        self._changed = changed
+
+    def join(self, site: str) -> None:
+        """The site can be asked."""
+        if site not in self.present:
+            self.present.add(site)
+            self.absent.pop(site, None)
+            self._joined(site)
+            self._changed()
+
+    def lose(self, site: str, reason: str) -> None:
+        """The site cannot be asked any more."""
+        if site not in self.absent:
+            self.present.discard(site)
+            self.absent[site] = reason
+            self._lost(site, reason)
+            self._changed()
+
+
+class Fleet(Protocol):
+    """Where the sites' scripts run: processes of this machine, or other people's shells."""
+
+    same_user: bool
+    """Whether server and sites are one user on one file system, so that files can be linked instead of copied."""
+
+    look_every: float
+    """Seconds between two looks, see `look`."""
+
+    async def start(self, roster: Roster) -> None:
+        """Bring the sites; they join the roster now or later.
+
+        Raises:
+            RunFailedError: too few came in time.
+        """
+
+    def look(self) -> None:
+        """Look for sites that came, went or died, where nobody tells."""
+
+    def returns(self) -> bool:
+        """Whether a site that is lost may come back by itself."""
+
+    async def stop(self, *, patient: bool) -> None:
+        """The run is over: let the scripts end, or end them. Nothing that was started survives this."""

@@ -1,0 +1,1 @@
+"""The simulator: a process per site on this machine."""

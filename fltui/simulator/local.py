@@ -1,0 +1,164 @@
+"""Starts, watches and reaps the sites' script processes on this machine.
+
+Every script is the leader of a process group of its own. However the simulator ends, the groups end with it: on an
+orderly end they are asked, then killed; if the simulator is killed, the end of file on a pipe tells every script to
+kill its group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from fltui.client.config import ClientConfig, Durability
+from fltui.exchange.collect import read_status
+from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.publish import open_site
+from fltui.exchange.watch import LONGEST_WAIT, WatchMode
+from fltui.job.handover import LIFELINE
+from fltui.job.job import Job
+from fltui.run.folder import RunFolder
+from fltui.server.roster import Roster
+
+PATIENCE = 10.0
+"""Seconds that scripts have after the end of a completed run."""
+
+IMPATIENCE = 1.0
+"""Seconds that scripts have between being asked to end and being killed."""
+
+
+@dataclass
+class _Site:
+    name: str
+    process: asyncio.subprocess.Process
+    watching: asyncio.Task[None]
+
+
+class LocalSites:
+    """The fleet of ``fltui run``."""
+
+    same_user = True
+    look_every = LONGEST_WAIT
+
+    def __init__(
+        self, job: Job, folder: RunFolder, exchange: ExchangeFolder, watch: WatchMode = WatchMode.AUTO
+    ) -> None:
+        self._job = job
+        self._folder = folder
+        self._exchange = exchange
+        self._watch = watch
+        self._sites: list[_Site] = []
+        self._ending = False
+        self._lifeline, self._held = os.pipe()
+
+    async def start(self, roster: Roster) -> None:
+        """Start every site's script; see `Fleet.start`."""
+        for name in self._job.sites:
+            app = self._job.app(name)
+            script = self._folder.job / f"app_{name}" / "custom" / app.executor.task_script_path
+            roster.join(name)
+            if script.is_file():
+                await self._launch(name, script, app.executor.arguments(), app.executor.params_transfer_type, roster)
+            else:
+                roster.lose(name, f"its script {app.executor.task_script_path} does not exist")
+
+    async def _launch(self, name: str, script: Path, arguments: list[str], transfer: str, roster: Roster) -> None:
+        site = self._exchange.site(name)
+        open_site(site, "site")
+        log = site.log(self._folder.run)
+        config = ClientConfig(
+            site=name,
+            exchange=str(self._exchange.root),
+            run=self._folder.run,
+            transfer=transfer,  # type: ignore[arg-type]  # a TransferType, which is text
+            watch=self._watch,
+            durability=Durability.PROCESS,
+        )
+        custom = str(self._folder.job / f"app_{name}" / "custom")
+        paths = [custom, *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {
+            **os.environ,
+            **config.environment(),
+            LIFELINE: str(self._lifeline),
+            "FLTUI_STDOUT_IS_LOG": "1",
+            "PYTHONPATH": os.pathsep.join(paths),
+        }
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "fltui.client",
+                str(script),
+                *arguments,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=fd,
+                stderr=fd,
+                start_new_session=True,
+                pass_fds=(self._lifeline,),
+            )
+        finally:
+            os.close(fd)
+        _second_name(log, self._folder.logs / f"{name}.log")
+        watching = asyncio.create_task(self._watch_over(name, process, roster))
+        self._sites.append(_Site(name, process, watching))
+
+    async def _watch_over(self, name: str, process: asyncio.subprocess.Process, roster: Roster) -> None:
+        code = await process.wait()
+        _signal_group(process.pid, signal.SIGKILL)  # what the script started and left behind
+        if not self._ending:
+            roster.lose(name, self._cause(name, process.pid, code))
+
+    def _cause(self, name: str, pid: int, code: int) -> str:
+        status = read_status(self._exchange.site(name))
+        if status is not None and status.pid == pid and status.state == "failed" and status.reason:
+            return status.reason
+        if code < 0:
+            return f"its script was killed by {signal.Signals(-code).name}"
+        if code:
+            return f"its script ended with exit code {code}; see logs/{name}.log"
+        return "its script ended before the run did; it must answer while flare.is_running()"
+
+    def look(self) -> None:
+        """Nothing to look for: the end of a process tells itself."""
+
+    def returns(self) -> bool:
+        """A script that is dead stays dead."""
+        return False
+
+    async def stop(self, *, patient: bool) -> None:
+        """End all scripts and what they started; see `Fleet.stop`."""
+        self._ending = True
+        watches = [site.watching for site in self._sites]
+        try:
+            if patient and watches:
+                await asyncio.wait(watches, timeout=PATIENCE)
+            for sent in (signal.SIGTERM, signal.SIGKILL):
+                alive = [site for site in self._sites if not site.watching.done()]
+                for site in alive:
+                    _signal_group(site.process.pid, sent)
+                if alive:
+                    await asyncio.wait([site.watching for site in alive], timeout=IMPATIENCE)
+        finally:
+            for fd in (self._held, self._lifeline):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+
+def _signal_group(pid: int, sent: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, sent)
+
+
+def _second_name(log: Path, second: Path) -> None:
+    """Let the site's log be the run's log too; where there are no hard links, a symbolic one."""
+    try:
+        os.link(log, second)
+    except OSError:
+        second.symlink_to(log)

@@ -1,0 +1,1 @@
+"""Workflows: what a round is, as coroutines over an abstract set of sites."""
