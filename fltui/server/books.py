@@ -14,15 +14,21 @@ from fltui.run.journal import to_json
 from fltui.run.state import RunState
 
 
-def start_metrics(path: Path) -> None:
-    """Write the head of ``metrics.csv``."""
-    path.write_text("round,site,metric,value\n")
+class MetricsTable:
+    """Writes ``metrics.csv``: a row per round, site and metric; an empty site is the model as a whole."""
 
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", newline="", buffering=1)
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(("round", "site", "metric", "value"))
 
-def add_metrics(path: Path, number: int, site: str, metrics: Mapping[str, float]) -> None:
-    """Append one round's metrics of a site, or of the model as a whole with an empty `site`."""
-    with path.open("a", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows((number, site, name, value) for name, value in metrics.items())
+    def add(self, number: int, site: str, metrics: Mapping[str, float]) -> None:
+        """Append one round's metrics of a site."""
+        self._rows.writerows((number, site, name, value) for name, value in metrics.items())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
 
 def write_summary(folder: RunFolder, state: RunState, finished: RunFinished) -> None:

@@ -36,7 +36,7 @@ from fltui.run.journal import Journal
 from fltui.run.logs import ServerLog
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.state import RunState, apply
-from fltui.server.books import add_metrics, start_metrics, write_summary
+from fltui.server.books import MetricsTable, write_summary
 from fltui.server.mirror import Mirror
 from fltui.server.roster import Fleet, Roster
 from fltui.server.round import Round, RoundPlace
@@ -83,11 +83,13 @@ class Engine:
         self._mirrors: dict[str, Mirror] = {}
         self._round: Round | None = None
         self._tasks: deque[tuple[str, TaskId]] = deque()
+        self._finished: Round | None = None
         self._hints: set[str] = set()
         self._waiter: asyncio.Future[None] | None = None
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
         self._journal: Journal
+        self._metrics: MetricsTable
         self._watcher: Watcher
         self._loop: asyncio.AbstractEventLoop
 
@@ -117,6 +119,7 @@ class Engine:
         lock = self.folder.hold()
         server_log = ServerLog(self.folder.logs / "server.log")
         self._journal = Journal(self.folder.journal, durable=self._options.durable)
+        self._metrics = MetricsTable(self.folder.metrics)
         self._watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
         try:
             for follower in (self._keep_state, server_log.event, *self._followers):
@@ -125,11 +128,11 @@ class Engine:
         finally:
             self._watcher.close()
             self._journal.close()
+            self._metrics.close()
             server_log.close()
             os.close(lock)
 
     async def _run(self) -> RunFinished:
-        start_metrics(self.folder.metrics)
         self._watcher.add(self.folder.control)
         for site in self.job.sites:
             self._attend(site)
@@ -181,6 +184,7 @@ class Engine:
             folder = self._exchange.site(site)
             with contextlib.suppress(OSError):  # a site whose folder is gone misses the end, the others do not
                 put_document(end, folder.end(self.folder.run), folder.staging("server"), durable=self._options.durable)
+        self._retire()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
             mirror.look()
@@ -275,9 +279,9 @@ class Engine:
             )
         )
         for answer in answers:
-            add_metrics(self.folder.metrics, request.round, answer.site, answer.metrics)
-        add_metrics(self.folder.metrics, request.round, "", metrics)
-        self._retire(request.round)
+            self._metrics.add(request.round, answer.site, answer.metrics)
+        self._metrics.add(request.round, "", metrics)
+        self._finished = round_
         return model
 
     # What happens meanwhile.
@@ -292,10 +296,18 @@ class Engine:
         self._journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.size))
         return model
 
-    def _retire(self, number: int) -> None:
-        """Drop the private copies of a finished round, and the tasks of rounds that nobody looks at any more."""
-        for path in self.folder.store.iterdir():
-            path.unlink()
+    def _retire(self) -> None:
+        """Drop the private copies of the last finished round, and the tasks of rounds that nobody looks at any more.
+
+        Done while the sites work on the next round, or at the end.
+        """
+        done, self._finished = self._finished, None
+        if done is None:
+            return
+        in_use = self._round.stored if self._round is not None and self._round is not done else set()
+        for digest in done.stored - in_use:
+            self.folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
+        number = done.request.round
         while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
             site, task_id = self._tasks.popleft()
             remove_published(self._exchange.site(site).tasks, str(task_id))
@@ -352,6 +364,7 @@ class Engine:
         """Wait for arrivals, changes of the roster or `seconds`; the sites where something arrived."""
         self._fleet.look()
         if not self._hints:
+            self._retire()
             self._waiter = self._loop.create_future()
             timer = self._loop.call_later(min(seconds, self._fleet.look_every), self._wake)
             try:

@@ -88,6 +88,7 @@ class Round:
         arrivals: seconds from the start at which results were accepted.
         bytes_in, bytes_out: sizes of the arrays accepted and sent.
         published: site and task id of every task.
+        stored: digests of the private copies made.
     """
 
     place: RoundPlace
@@ -97,6 +98,7 @@ class Round:
     bytes_in: int = 0
     bytes_out: int = 0
     published: list[tuple[str, TaskId]] = field(default_factory=list)
+    stored: set[str] = field(default_factory=set)
     _waiting: deque[str] = field(default_factory=deque)
     _open: dict[str, _Asked] = field(default_factory=dict)
     _accepted: dict[str, Result] = field(default_factory=dict)
@@ -220,6 +222,7 @@ class Round:
             result = read_result(asked.folder, asked.task, asked.digest, expected)
             if expected is None and result.params_type is ParamsType.DIFF:
                 raise RefusedError("the result is a DIFF, but there is no model yet to add it to")
+            self.stored.update(entry.blake3 for entry in result.arrays)
             store_arrays(asked.folder, result, self.place.store, durable=self.place.durable)
         except NotYetError as error:
             if self._is_stalled(site, asked):
