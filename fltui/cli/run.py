@@ -50,7 +50,7 @@ def run(
     from fltui.server.engine import EngineOptions
     from fltui.simulator.local import LocalSites
 
-    prepared = _prepare(job, runs, exchange, rounds, sites, durable=False)
+    prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
     fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch)
     options = EngineOptions(watch=watch, threads=threads or prepared.threads)
     _run(prepared, fleet, options, as_json=json)
@@ -80,7 +80,7 @@ def server(
 
     count, named = _wanted_sites(sites)
     durable = durability is Durability.POWER
-    prepared = _prepare(job, runs, exchange, rounds, None, durable=durable, named=named)
+    prepared = _prepare(job, runs, exchange, rounds, simulated=False, named=named, durable=durable)
     names = list(prepared.job.sites)
     wanted = count or len(names) or prepared.job.workflow.site_count
     at_least = max(prepared.job.min_clients, prepared.job.workflow.quorum)
@@ -112,18 +112,22 @@ def _prepare(
     runs: Path,
     exchange: Path,
     rounds: int | None,
-    sites: int | None,
     *,
-    durable: bool,
+    simulated: bool,
+    sites: int | None = None,
     named: list[str] | None = None,
+    durable: bool = False,
 ) -> _Prepared:
-    """Load the job, apply what the command line changes, and lay it into a new run folder."""
+    """Load the job, apply what the command line changes, and lay it into a new run folder.
+
+    A simulated job needs an app for every site; a served one may leave open who comes.
+    """
     with open_job(path) as (job, note):
         job = job.with_rounds(rounds)
-        if named:
+        if simulated:
+            job = job.with_sites(note.n_clients if sites is None else sites)
+        elif named:
             job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
-        elif named is None or job.sites:
-            job = job.with_sites(sites or note.n_clients if named is None else None)
         place = open_exchange(exchange.absolute(), durable=durable)
         folder = create_run(runs.absolute(), job.name)
         write_job(job, folder.job)

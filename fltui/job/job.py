@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +23,14 @@ class SiteApp:
 
     executor: ScriptExecutor
     files: dict[str, Path] = field(default_factory=dict)
+
+    def is_like(self, other: SiteApp) -> bool:
+        """Whether both run the same: executor, names and contents of the files."""
+        return (
+            self.executor == other.executor
+            and self.files.keys() == other.files.keys()
+            and all(filecmp.cmp(path, other.files[inside], shallow=False) for inside, path in self.files.items())
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ class Job:
         apps = list(self.sites.values())
         wanted: int = count or (len(apps) if apps else self.workflow.site_count)
         sites = dict(list(self.sites.items())[:wanted])
-        common = self.everywhere or (apps[0] if apps and all(app == apps[0] for app in apps) else None)
+        common = self.everywhere or (apps[0] if apps and all(app.is_like(apps[0]) for app in apps) else None)
         if len(sites) < wanted and common is None:
             raise BadInputError(
                 f"job {self.name} has its own app for each of {len(apps)} sites and none for all, so it cannot run "

@@ -1,0 +1,321 @@
+"""``fltui run`` with bad input, signals, kills and company; ``fltui server`` with clients in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.jobs import (
+    GOOD,
+    HELLO,
+    HELLO_SCRIPT,
+    command,
+    environment,
+    fltui,
+    processes_of,
+    script,
+    write_job,
+)
+
+ENDLESS = script("import threading; threading.Event().wait()")
+FINAL = np.arange(4, 13, dtype=np.float32).reshape(3, 3)
+
+
+@contextmanager
+def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that is still running, with its output as text."""
+    process = subprocess.Popen(
+        command(*arguments),
+        env=environment(folder),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def events_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, Any]]:
+    """Read events up to the first of a kind."""
+    assert process.stdout is not None
+    found = []
+    for line in process.stdout:
+        found.append(json.loads(line))
+        if found[-1]["event"] == kind:
+            return found
+    raise AssertionError(
+        f"no {kind} among {[event['event'] for event in found]}: {process.stderr and process.stderr.read()}"
+    )
+
+
+def broken(folder: Path, file: str, text: str) -> Path:
+    """The hello job as a folder with one file replaced."""
+    assert fltui(folder, "export", HELLO, folder / "jobs").code == 0
+    path = folder / "jobs" / "hello-fedavg-numpy"
+    (path / file).write_text(text)
+    return path
+
+
+def test_an_unknown_path_is_bad_input(tmp_path: Path) -> None:
+    done = fltui(tmp_path, "run", "no-such-job")
+    assert (done.code, done.err) == (2, "error: job no-such-job does not exist\n")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("meta.json", "{", "meta.json is malformed"),
+        ("meta.json", '{"name": "x"}', "missing required field `deploy_map`"),
+        (
+            "meta.json",
+            '{"name": "x", "deploy_map": {"app_server": ["server"], "../y": ["a"]}}',
+            "'../y' cannot be used",
+        ),
+        (
+            "meta.json",
+            '{"name": "x", "deploy_map": {"app_server": ["server"], "app_site-0": ["../x"]}}',
+            "'../x' cannot",
+        ),
+        ("meta.json", '{"name": "x", "deploy_map": {"app_site-0": ["site-0"]}}', "no app for 'server'"),
+        (
+            "app_server/config/config_fed_server.json",
+            '{"workflows": [{"path": "os.system"}]}',
+            "'os.system', which is not",
+        ),
+        (
+            "app_server/config/config_fed_server.json",
+            '{"workflows": [{"path": "fltui.workflows.fedavg.FedAvg", "args": {"num_rounds": -1}}]}',
+            "num_rounds is -1, expected a whole number of at least 1",
+        ),
+        (
+            "app_server/config/config_fed_server.json",
+            '{"workflows": [{"path": "fltui.workflows.fedavg.FedAvg", "args": {"rounds": 1}}]}',
+            "FedAvg has no argument 'rounds'",
+        ),
+    ],
+)
+def test_a_malformed_job_folder_is_bad_input(tmp_path: Path, file: str, text: str, told: str) -> None:
+    done = fltui(tmp_path, "run", broken(tmp_path, file, text))
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert told in line
+    assert line.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("'b')", "'../x')", "site name '../x' cannot be used"),
+        ("num_rounds=2", "num_rounds=-3", "num_rounds is -3"),
+        ("num_rounds=2", "num_rounds=2, min_clients=9", "min_clients is 9, expected 1 to num_clients, which is 2"),
+        ("job.simulator_run", "# ", "called neither simulator_run() nor export_job()"),
+        ("FedJob('test'", "FedJob('a/b'", "job name 'a/b' cannot be used"),
+        ("job.simulator_run", "1 / 0 #", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_wrong_job_script_is_bad_input(tmp_path: Path, before: str, after: str, told: str) -> None:
+    path = write_job(tmp_path / "job", {"a": GOOD, "b": GOOD})
+    path.write_text(path.read_text().replace(before, after))
+    done = fltui(tmp_path, "run", path)
+    assert done.code == 2
+    assert told in done.err.splitlines()[-1]
+    assert "fltui/" not in done.err
+
+
+@pytest.mark.parametrize("option", [("--rounds", "-1"), ("--rounds", "0"), ("--sites", "0"), ("--threads", "0")])
+def test_numbers_that_make_no_sense_are_bad_input(tmp_path: Path, option: tuple[str, str]) -> None:
+    done = fltui(tmp_path, "run", HELLO, *option)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+def test_an_exchange_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None:
+    # Root may write anywhere, so the folders are made unusable in a way that holds for root, too.
+    (tmp_path / "file").write_text("")
+    done = fltui(tmp_path, "run", HELLO, "--exchange", tmp_path / "file" / "exchange")
+    assert done.code == 2
+    assert done.err.startswith(f"error: exchange folder {tmp_path}/file/exchange cannot be used: Not a directory")
+    done = fltui(tmp_path, "run", HELLO, "--exchange", "/proc/fltui")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_two_runs_share_an_exchange(tmp_path: Path) -> None:
+    arguments = ("run", HELLO, "--rounds", "20", "--json")
+    with started(tmp_path, *arguments) as one, started(tmp_path, *arguments) as two:
+        ends = [events_until(process, "run_finished")[-1] for process in (one, two)]
+        assert (one.wait(), two.wait()) == (0, 0)
+    assert ends[0]["run"] != ends[1]["run"]
+    for end in ends:
+        np.testing.assert_array_equal(np.load(end["final_model"]["numpy_key"]), FINAL + 17)
+    assert processes_of(tmp_path) == []
+
+
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
+    with started(tmp_path, "run", write_job(tmp_path / "job", {"a": ENDLESS}), "--json") as process:
+        events_until(process, "task_published")
+        process.send_signal(signal.SIGINT)
+        assert events_until(process, "run_finished")[-1]["state"] == "FINISHED:ABORTED"
+        assert process.wait() == 130
+    assert processes_of(tmp_path) == []
+
+
+def test_a_signal_to_end_ends_everything(tmp_path: Path) -> None:
+    with started(tmp_path, "run", write_job(tmp_path / "job", {"a": ENDLESS}), "--json") as process:
+        events_until(process, "task_published")
+        process.terminate()
+        assert process.wait() == 3
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_killed_simulator_leaves_no_script(tmp_path: Path) -> None:
+    child = script("import subprocess; subprocess.run(['sleep', '1000'])")
+    with started(tmp_path, "run", write_job(tmp_path / "job", {"a": child}), "--json") as process:
+        events_until(process, "task_published")
+        pids = [
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_of(entry, tmp_path)
+        ]
+        waits = [os.pidfd_open(pid) for pid in pids if pid != process.pid]
+        process.kill()
+    for wait in waits:
+        os.set_blocking(wait, True)
+        _wait_for_end(wait)
+    assert processes_of(tmp_path) == []
+
+
+def _is_of(entry: Path, folder: Path) -> bool:
+    try:
+        return str(folder).encode() in (entry / "environ").read_bytes()
+    except OSError:
+        return False
+
+
+def _wait_for_end(pidfd: int) -> None:
+    import select
+
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    assert poll.poll(10_000), "a process outlived the simulator by 10 s"
+    os.close(pidfd)
+
+
+def test_abort_ends_a_run_from_another_shell(tmp_path: Path) -> None:
+    with started(tmp_path, "run", write_job(tmp_path / "job", {"a": ENDLESS}), "--json") as process:
+        events_until(process, "task_published")
+        done = fltui(tmp_path, "abort", "last", "--reason", "wrong data")
+        assert (done.code, "FINISHED:ABORTED" in done.out) == (0, True)
+        assert process.wait() == 3
+        assert process.stderr is not None
+        assert "wrong data" in process.stderr.read()
+    again = fltui(tmp_path, "abort", "last")
+    assert (again.code, "has ended already" in again.err) == (2, True)
+
+
+def client(folder: Path, site: str) -> tuple[str | Path, ...]:
+    """Arguments of a client of the hello job."""
+    return ("client", HELLO_SCRIPT, "--site", site, "--durability", "process")
+
+
+@pytest.mark.parametrize("first", ["clients", "server"])
+def test_the_tutorial_by_server_and_two_clients(tmp_path: Path, first: str) -> None:
+    serve = ("server", HELLO, "--json", "--wait", "30", "--durability", "process")
+    both = [client(tmp_path, "site-0"), client(tmp_path, "site-1")]
+    order = [*both, serve] if first == "clients" else [serve, *both]
+    with started(tmp_path, *order[0]) as a, started(tmp_path, *order[1]) as b, started(tmp_path, *order[2]) as c:
+        server, *clients = (c, a, b) if first == "clients" else (a, b, c)
+        end = events_until(server, "run_finished")[-1]
+        assert end["state"] == "FINISHED:COMPLETED", end["reason"]
+        assert [process.wait() for process in (server, *clients)] == [0, 0, 0]
+        assert clients[0].stdout is not None
+        assert "received weights: {}" in clients[0].stdout.read()
+    np.testing.assert_array_equal(np.load(end["final_model"]["numpy_key"]), FINAL)
+    assert "received weights: {}" in (Path(end["run_dir"]) / "logs" / "site-0.log").read_text()
+    assert processes_of(tmp_path) == []
+
+
+def test_a_script_serves_by_its_environment_alone(tmp_path: Path) -> None:
+    path = write_job(tmp_path / "job", {"a": GOOD})
+    with started(tmp_path, "server", path, "--json", "--wait", "30", "--durability", "process") as server:
+        run = subprocess.run(
+            [sys.executable, tmp_path / "job" / "a.py"],
+            env={**environment(tmp_path), "FLTUI_SITE": "a"},
+            check=False,
+            capture_output=True,
+        )
+        end = events_until(server, "run_finished")[-1]
+    assert (run.returncode, end["state"]) == (0, "FINISHED:COMPLETED")
+
+
+@pytest.mark.parametrize("how", ["client", "environment"])
+def test_a_client_that_raises_fails_the_round_at_once(tmp_path: Path, how: str) -> None:
+    path = write_job(tmp_path / "job", {"a": script("raise ValueError('boom')")})
+    faulty = tmp_path / "job" / "a.py"
+    with started(tmp_path, "server", path, "--json", "--wait", "30", "--durability", "process") as server:
+        process = subprocess.run(
+            command("client", faulty, "--site", "a") if how == "client" else [sys.executable, str(faulty)],
+            env={**environment(tmp_path), "FLTUI_SITE": "a"},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        end = events_until(server, "run_finished")[-1]
+        assert server.wait() == 1
+    assert process.returncode == 1
+    assert "ValueError: boom" in process.stderr
+    assert "a: ValueError: boom (a.py, line 10)" in end["reason"]
+
+
+def test_a_late_client_joins_the_next_round(tmp_path: Path) -> None:
+    text = script("flare.send(flare.FLModel(params={'numpy_key': weights + np.float32(1)}))")
+    held = script(
+        "import pathlib, time",
+        "path = pathlib.Path('joined')",
+        "while round == 1 and not path.exists(): flare.log('waiting', 1); __import__('threading').Event().wait(0.01)",
+        "flare.send(flare.FLModel(params={'numpy_key': weights + np.float32(1)}))",
+    )
+    path = write_job(tmp_path / "job", {"a": held, "b": text}, "num_rounds=4, min_clients=1")
+    serve = ("server", path, "--json", "--sites", "1", "--wait", "30", "--durability", "process")
+    with (
+        started(tmp_path, *serve) as server,
+        started(tmp_path, "client", tmp_path / "job" / "a.py", "--site", "a"),
+    ):
+        events = events_until(server, "round_finished")
+        with started(tmp_path, "client", tmp_path / "job" / "b.py", "--site", "b"):
+            joined = events_until_site(server, "b")
+            (tmp_path / "joined").touch()
+            events += joined + events_until(server, "run_finished")
+    weights = [event["weights"].keys() for event in events if event["event"] == "round_finished"]
+    assert events[-1]["state"] == "FINISHED:COMPLETED"
+    assert weights[0] == {"a"}
+    assert weights[-1] == {"a", "b"}
+
+
+def events_until_site(process: subprocess.Popen[str], site: str) -> list[dict[str, Any]]:
+    """Read events until a site joins."""
+    found: list[dict[str, Any]] = []
+    while not found or found[-1]["site"] != site:
+        found += events_until(process, "site_joined")
+    return found
+
+
+def test_a_server_without_sites_says_who_is_missing(tmp_path: Path) -> None:
+    done = fltui(tmp_path, "server", HELLO, "--wait", "0.1")
+    assert done.code == 1
+    (line,) = done.err.splitlines()
+    assert "0 of 2 sites appeared within 0.1 s; missing: site-0, site-1" in line
+    assert f"fltui client {HELLO_SCRIPT.name}" not in line
+    assert "--site site-0 --exchange" in done.out
