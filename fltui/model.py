@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class FLModel:
     params_type: ParamsType | str | None = None
     params: dict[str, Any] | None = None
     optimizer_params: dict[str, Any] | None = None
-    metrics: dict[str, float] | None = None
+    metrics: Mapping[str, SupportsFloat] | None = None
     start_round: int = 0
     current_round: int | None = None
     total_rounds: int | None = None

@@ -115,6 +115,8 @@ class Job:
             number += 1
         workflow = self.workflow if count is None else self.workflow.for_sites(wanted)
         mandatory = tuple(name for name in self.mandatory_clients if name in sites)
+        if len(sites) < (needed := max(workflow.quorum, self.min_clients)):
+            raise BadInputError(f"job {self.name} has {len(sites)} sites, but needs {needed} of them in every round")
         return replace(self, sites=sites, everywhere=None, workflow=workflow, mandatory_clients=mandatory)
 
     def with_rounds(self, count: int | None) -> Job:

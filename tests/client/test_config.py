@@ -1,0 +1,44 @@
+"""What a script's process is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fltui.client.config import ClientConfig, TransferType, load_config
+from fltui.errors import BadInputError
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ClientConfig.__struct_fields__:
+        monkeypatch.delenv(f"FLTUI_{name.upper()}", raising=False)
+
+
+def test_the_environment_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ClientConfig("a", "/exchange", "run", TransferType.DIFF)
+    for name, value in config.environment().items():
+        monkeypatch.setenv(name, value)
+    assert load_config() == config
+
+
+def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "client.json").write_text('{"site": "a", "exchange": "/one"}')
+    monkeypatch.setenv("FLTUI_EXCHANGE", "/two")
+    config = load_config(tmp_path / "client.json")
+    assert (config.site, config.exchange) == ("a", "/two")
+
+
+def test_no_site_is_an_error() -> None:
+    with pytest.raises(BadInputError, match="set FLTUI_SITE"):
+        load_config()
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"site": 1}', '{"site": "a", "transfer": "HALF"}', '{"site": "a", "x": "y"}']
+)
+def test_a_file_that_makes_no_sense_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "client.json").write_text(text)
+    with pytest.raises(BadInputError):
+        load_config(tmp_path / "client.json")

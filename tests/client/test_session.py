@@ -1,0 +1,243 @@
+"""A script's conversation with the server, the server's side played by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.client.output import LogFile
+from fltui.client.session import Session
+from fltui.errors import ClientError, NotYetError
+from fltui.exchange.collect import read_result, read_status, store_arrays
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
+from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
+from fltui.model import FLModel, ParamsType
+
+RUN = "hello-20260101T000000Z-abcd"
+WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteFolder:
+    """The folder of site ``a``, prepared by the server."""
+    folder = ExchangeFolder(tmp_path).site("a")
+    open_site(folder, "server")
+    return folder
+
+
+@pytest.fixture
+def session(site: SiteFolder) -> Iterator[Session]:
+    """A session of site ``a``."""
+    opened = open_session(site)
+    yield opened
+    opened.close()
+
+
+def open_session(site: SiteFolder, **settings: Any) -> Session:
+    """A session that does not fsync."""
+    config = ClientConfig("a", str(site.root.parent), durability=Durability.PROCESS, **settings)
+    return Session(config, LogFile())
+
+
+def publish(site: SiteFolder, number: int, params: dict[str, NDArray[Any]], run: str = RUN) -> Task:
+    """Publish a task as the server does."""
+    task_id = TaskId(run, number, "train")
+    entries = put_arrays(params, site.tasks / str(task_id), site.staging("server"))
+    task = Task(PROTOCOL, run, str(task_id), "train", "a", number, 0, 3, ParamsType.FULL, entries)
+    put_document(task, site.tasks / f"{task_id}.json", site.staging("server"))
+    return task
+
+
+def end(site: SiteFolder, run: str = RUN) -> None:
+    """End a run as the server does."""
+    put_document(End(PROTOCOL, run, "FINISHED:COMPLETED"), site.end(run), site.staging("server"))
+
+
+def answer(site: SiteFolder, task: Task) -> Result:
+    """The answer to a task as the server reads it."""
+    expected = {entry.name: (entry.dtype, tuple(entry.shape)) for entry in task.arrays} or None
+    return read_result(site, task, digest(encode(task)), expected)
+
+
+def test_a_task_is_received_answered_and_forgotten(site: SiteFolder, session: Session, tmp_path: Path) -> None:
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    assert session.wait_for_task()
+    model = session.receive()
+    assert model is not None
+    assert (model.current_round, model.total_rounds, model.start_round) == (0, 3, 0)
+    assert model.params is not None
+    np.testing.assert_array_equal(model.params["numpy_key"], WEIGHTS)
+    session.send(FLModel(params={"numpy_key": WEIGHTS + 1}, metrics={"loss": np.float32(0.5)}))
+    result = answer(site, task)
+    assert (result.params_type, result.metrics) == (ParamsType.FULL, {"loss": 0.5})
+    (tmp_path / "store").mkdir()
+    store_arrays(site, result, tmp_path / "store")
+    (stored,) = (tmp_path / "store").iterdir()
+    np.testing.assert_array_equal(np.load(stored), WEIGHTS + 1)
+    assert not session.wait_for_task(timeout=0)
+
+
+def test_received_arrays_may_be_changed_and_the_task_stays(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    model = session.receive()
+    assert model is not None
+    assert model.params is not None
+    model.params["numpy_key"] += 100
+    np.testing.assert_array_equal(np.load(site.tasks / task.task_id / "numpy_key.npy"), WEIGHTS)
+
+
+def test_a_task_that_comes_later_wakes_the_script(site: SiteFolder, session: Session) -> None:
+    import threading
+
+    threading.Timer(0.05, publish, (site, 0, {})).start()
+    model = session.receive(timeout=10)
+    assert model is not None
+    assert model.params == {}
+
+
+def test_the_end_of_the_run_ends_the_loop(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    assert session.wait_for_task()
+    end(site)
+    assert not session.wait_for_task()
+    assert session.receive() is None
+
+
+def test_the_end_of_another_run_is_not_ours(site: SiteFolder, session: Session) -> None:
+    end(site, "other-20260101T000000Z-0000")
+    publish(site, 0, {})
+    assert session.wait_for_task()
+    assert session.run == RUN
+
+
+def test_only_the_newest_round_is_answered(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    publish(site, 1, {})
+    assert session.wait_for_task()
+    assert session.task is not None
+    assert session.task.round == 1
+
+
+def test_a_restarted_script_does_not_answer_twice(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    session.receive()
+    session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    again = open_session(site)
+    assert not again.wait_for_task(timeout=0)
+    again.close()
+
+
+def test_a_script_for_one_run_ignores_others(site: SiteFolder) -> None:
+    publish(site, 0, {}, run="other-20260101T000000Z-0000")
+    pinned = open_session(site, run=RUN)
+    assert not pinned.wait_for_task(timeout=0)
+    pinned.close()
+
+
+def test_a_manifest_before_its_arrays_is_waited_for(site: SiteFolder, session: Session) -> None:
+    import threading
+
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    array = site.tasks / task.task_id / "numpy_key.npy"
+    array.rename(site.root / "late.npy")
+    threading.Timer(0.05, (site.root / "late.npy").rename, (array,)).start()
+    model = session.receive()
+    assert model is not None
+    assert model.params is not None
+    np.testing.assert_array_equal(model.params["numpy_key"], WEIGHTS)
+
+
+def test_half_a_manifest_is_no_task_yet(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {})
+    path = site.tasks / f"{task.task_id}.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    assert not session.wait_for_task(timeout=0)
+    path.write_bytes(whole)
+    assert session.wait_for_task(timeout=0)
+
+
+def test_a_whole_model_becomes_a_difference_on_demand(site: SiteFolder) -> None:
+    session = open_session(site, transfer=TransferType.DIFF)
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    session.receive()
+    session.send(FLModel(params={"numpy_key": WEIGHTS + 2}))
+    session.close()
+    assert answer(site, task).params_type is ParamsType.DIFF
+    np.testing.assert_array_equal(np.load(site.results / task.task_id / "numpy_key.npy"), np.full((3, 3), 2))
+
+
+def test_a_result_goes_when_its_task_has_gone(site: SiteFolder, session: Session) -> None:
+    for number in range(2):
+        task = publish(site, number, {})
+        session.receive()
+        if number == 1:
+            remove_published(site.tasks, str(TaskId(RUN, 0, "train")))
+        session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert [path.name for path in site.results.glob("*.json")] == [f"{task.task_id}.json"]
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (FLModel(params={"w": np.array(["text"])}), "parameter 'w' has dtype <U4"),
+        (FLModel(params={"w": np.array([None])}), "parameter 'w' has dtype object"),
+        (FLModel(params={"": WEIGHTS}), "parameter names are non-empty text"),
+        (FLModel(params={}, metrics={"auc": float("nan")}), "metric 'auc' is nan (float), expected a finite number"),
+        (FLModel(params={}, metrics={"auc": True}), "metric 'auc' is True (bool)"),
+        (FLModel(params={}, meta={"when": object()}), "meta holds what JSON cannot"),
+        (FLModel(params={}, meta={"NUM_STEPS_CURRENT_ROUND": True}), "is a truth value"),
+    ],
+)
+def test_what_cannot_travel_is_said_at_the_site(site: SiteFolder, session: Session, model: FLModel, told: str) -> None:
+    publish(site, 0, {})
+    session.receive()
+    with pytest.raises(ClientError, match="send") as error:
+        session.send(model)
+    assert told in str(error.value)
+
+
+def test_sending_needs_a_task(session: Session) -> None:
+    with pytest.raises(ClientError, match=r"call receive\(\) first"):
+        session.send(FLModel(params={}))
+
+
+def test_sending_twice_counts_once(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {})
+    session.receive()
+    session.send(FLModel(params={"numpy_key": WEIGHTS}), clear_cache=False)
+    session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert len(answer(site, task).arrays) == 1
+    assert not session.wait_for_task(timeout=0)
+
+
+def test_the_status_tells_what_the_site_does(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    session.receive()
+    session.close("failed", "boom")
+    status = read_status(site)
+    assert status is not None
+    assert (status.state, status.reason, status.run, status.site) == ("failed", "boom", RUN, "a")
+
+
+def test_logged_values_stand_in_a_file_of_the_run(site: SiteFolder, session: Session) -> None:
+    with pytest.raises(ClientError, match="no task was received yet"):
+        session.log_value("loss", 1, "SCALAR")
+    publish(site, 2, {})
+    session.receive()
+    session.log_value("loss", np.float32(0.5), "SCALAR", step=3)
+    assert site.metrics(RUN).read_text() == '{"key":"loss","value":0.5,"type":"SCALAR","round":2,"step":3}\n'
+
+
+def test_an_answer_to_another_task_is_not_there_yet(site: SiteFolder) -> None:
+    task = publish(site, 0, {})
+    with pytest.raises(NotYetError):
+        answer(site, task)
+    assert decode(encode(task), Task, "x") == task

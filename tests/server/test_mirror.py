@@ -1,0 +1,50 @@
+"""Following what a site writes beside its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fltui.exchange.layout import ExchangeFolder, SiteFolder
+from fltui.exchange.manifest import Logged
+from fltui.exchange.publish import open_site
+from fltui.server.mirror import Mirror
+
+RUN = "hello-20260101T000000Z-abcd"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteFolder:
+    """The folder of site ``a``."""
+    folder = ExchangeFolder(tmp_path).site("a")
+    open_site(folder, "site")
+    return folder
+
+
+def test_new_lines_are_appended(site: SiteFolder, tmp_path: Path) -> None:
+    mirror = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None)
+    mirror.look()
+    for text in ("one\n", "two\nthr"):
+        with site.log(RUN).open("a") as file:
+            file.write(text)
+        mirror.look()
+    assert (tmp_path / "a.log").read_text() == "one\ntwo\nthr"
+
+
+def test_values_are_reported_line_by_line(site: SiteFolder) -> None:
+    found: list[tuple[str, Logged]] = []
+    mirror = Mirror(site, RUN, None, lambda name, logged: found.append((name, logged)))
+    lines = ['{"key":"loss","value":1', '}\nnot json\n{"key":"loss","value":NaN}\n{"key":"loss","value":2}\n{"key"']
+    for text in lines:
+        with site.metrics(RUN).open("a") as file:
+            file.write(text)
+        mirror.look()
+    assert found == [("a", Logged("loss", 1.0)), ("a", Logged("loss", 2.0))]
+
+
+def test_a_link_in_place_of_a_log_is_not_followed(site: SiteFolder, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    site.log(RUN).symlink_to(tmp_path / "secret")
+    Mirror(site, RUN, tmp_path / "a.log", lambda *_: None).look()
+    assert not (tmp_path / "a.log").exists()

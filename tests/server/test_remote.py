@@ -1,0 +1,105 @@
+"""Sites in other people's shells, seen through their status files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fltui.errors import RunFailedError
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder
+from fltui.exchange.manifest import Status
+from fltui.exchange.publish import open_site, put_document
+from fltui.server import remote
+from fltui.server.remote import RemoteSites
+from fltui.server.roster import Roster
+
+RUN = "hello-20260101T000000Z-abcd"
+
+
+class Watched:
+    """A fleet of one site with its roster; time is what the test says it is."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.exchange = ExchangeFolder(tmp_path)
+        self.now = 1000.0
+        self.told: list[str] = []
+        self.roster = Roster(
+            lambda site: self.told.append(f"{site} joined"),
+            lambda site, reason: self.told.append(f"{site} lost: {reason}"),
+            lambda: None,
+        )
+        self.fleet = RemoteSites(self.exchange, RUN, ["a"], wanted=1, at_least=1, wait=0)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def say(self, state: str, counter: int, session: str = "s", run: str = "", reason: str = "") -> None:
+        """The site writes its status."""
+        site = self.exchange.site("a")
+        open_site(site, "site")
+        status = Status(PROTOCOL, "a", state, counter, session, run, reason=reason)
+        put_document(status, site.status, site.staging("site"))
+
+    async def start(self) -> None:
+        """The fleet's first look; nobody is there yet."""
+        with pytest.raises(RunFailedError, match="missing: a; start each with 'fltui client"):
+            await self.fleet.start(self.roster)
+
+    def look(self, after: float = 1.0) -> list[str]:
+        """What a look some seconds later tells."""
+        self.now += after
+        self.told.clear()
+        self.fleet.look()
+        return list(self.told)
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """A fleet of one site."""
+    return Watched(tmp_path, monkeypatch)
+
+
+async def test_a_site_that_appears_joins(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    assert watched.look() == ["a joined"]
+
+
+async def test_a_leftover_status_is_no_life_until_it_changes(watched: Watched) -> None:
+    watched.say("waiting", 7)
+    await watched.start()
+    assert watched.look() == []
+    watched.say("waiting", 8)
+    assert watched.look() == ["a joined"]
+
+
+async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1)
+    watched.look()
+    assert watched.look(remote.SILENCE - 1) == []
+    assert watched.look(2) == ["a lost: not heard of for 30 s"]
+    watched.say("training", 2)
+    assert watched.look() == ["a joined"]
+
+
+async def test_a_failed_script_tells_its_reason(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    watched.look()
+    watched.say("failed", 2, reason="ValueError: boom")
+    assert watched.look() == ["a lost: ValueError: boom"]
+    watched.say("starting", 1, session="new")
+    assert watched.look() == ["a joined"]
+
+
+async def test_a_site_at_work_for_another_run_is_not_ours(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1, run="other-20260101T000000Z-0000")
+    assert watched.look() == []
+
+
+async def test_garbage_in_a_status_is_no_site(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    watched.exchange.site("a").status.write_text("{" * 100_000)
+    assert watched.look() == []

@@ -1,0 +1,207 @@
+"""One round against sites that are played by hand, byte by byte."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from fltui.errors import RunFailedError
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
+from fltui.exchange.manifest import Result, Task, decode, digest
+from fltui.exchange.publish import open_site, put_arrays, put_document
+from fltui.model import Params, ParamsType
+from fltui.run.events import Event, ResultRejected
+from fltui.run.models import Models
+from fltui.server.roster import Roster
+from fltui.server.round import DELIVERY_PATIENCE, Round, RoundPlace
+from fltui.workflows.workflow import Answer, Request
+
+RUN = "hello-20260101T000000Z-abcd"
+WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
+
+
+def in_turn(*calls: Callable[[], object]) -> Callable[[], object]:
+    """All calls as one."""
+    return lambda: [call() for call in calls]
+
+
+class Table:
+    """A round of sites ``a`` and ``b``; `turns` happen while it waits."""
+
+    def __init__(self, folder: Path, params: Params | None = None, quorum: int = 2) -> None:
+        self.exchange = ExchangeFolder(folder / "exchange")
+        self.events: list[Event] = []
+        self.roster = Roster(lambda _: None, lambda *_: None, lambda: None)
+        for site in ("a", "b"):
+            open_site(self.exchange.site(site), "server")
+            open_site(self.exchange.site(site), "site")
+            self.roster.join(site)
+        for name in ("models", "store"):
+            (folder / name).mkdir()
+        models = Models(folder / "models", durable=False)
+        params = {"numpy_key": WEIGHTS} if params is None else params
+        with models.new(0, list(params)) as new:
+            for name, array in params.items():
+                new.add(name, array)
+        place = RoundPlace(
+            run=RUN,
+            exchange=self.exchange,
+            store=folder / "store",
+            roster=self.roster,
+            append=self.events.append,
+            accepted=lambda _: None,
+            threads=None,
+            mandatory=frozenset(),
+            link=True,
+            durable=False,
+        )
+        self.round = Round(place, Request("train", 0, 0, 1, ("a", "b"), models.load(0), quorum))
+
+    def collect(self, *turns: Callable[[], object]) -> list[Answer]:
+        """The round's answers; one turn happens at each wait."""
+        waiting = list(turns)
+
+        async def wait(_: float) -> set[str]:
+            assert waiting, "the round waits for more than the test has"
+            waiting.pop(0)()
+            return set()
+
+        return asyncio.run(self.round.collect(wait))
+
+    def task(self, site: str) -> tuple[Task, str]:
+        """A site's task and its manifest's digest."""
+        data = (self.exchange.site(site).tasks / f"{TaskId(RUN, 0, 'train')}.json").read_bytes()
+        return decode(data, Task, site), digest(data)
+
+    def send(self, who: str, /, array: Any = WEIGHTS, **changes: Any) -> None:
+        """A site answers, with some fields of its manifest changed."""
+        task, in_reply_to = self.task(who)
+        folder = self.exchange.site(who)
+        entries = put_arrays({"numpy_key": np.asarray(array)}, folder.results / task.task_id, folder.staging("site"))
+        result = Result(PROTOCOL, RUN, task.task_id, in_reply_to, who, 0, ParamsType.FULL, entries)
+        result = msgspec.structs.replace(result, **changes)
+        put_document(result, folder.results / f"{task.task_id}.json", folder.staging("site"))
+
+    def both(self, **changes: Any) -> None:
+        """``a`` answers well, ``b`` with changes."""
+        self.send("a")
+        self.send("b", **changes)
+
+    @property
+    def rejected(self) -> dict[str, str]:
+        """Reasons by site."""
+        return {event.site: event.reason for event in self.events if isinstance(event, ResultRejected)}
+
+
+def test_answers_come_in_order_of_the_sites(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    answers = table.collect(lambda: table.send("b"), lambda: table.send("a"))
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_the_sites_share_one_copy_that_is_not_the_model(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    table.collect(table.both)
+    a, b = (table.exchange.site(site).tasks / str(TaskId(RUN, 0, "train")) / "numpy_key.npy" for site in ("a", "b"))
+    model = table.round.request.model.folder / "numpy_key.npy"
+    assert a.stat().st_ino == b.stat().st_ino != model.stat().st_ino
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"in_reply_to": "0" * 64}, "is stale"),
+        ({"site": "a"}, "is a result of site 'a'"),
+        ({"run": "other"}, "is a result of site 'b' for"),
+        ({"round": 1}, "is a result of site 'b' for"),
+        ({"protocol": 2}, "speaks protocol 2"),
+        ({"array": WEIGHTS[:1]}, "is <f4 (1, 3), expected <f4 (3, 3)"),
+        ({"array": WEIGHTS + np.inf}, "holds NaN or Inf"),
+        ({"meta": {"NUM_STEPS_CURRENT_ROUND": -1}}, "expected a finite number of at least 0"),
+        ({"meta": {"NUM_STEPS_CURRENT_ROUND": "many"}}, "expected a finite number of at least 0"),
+        ({"arrays": []}, "lacks the parameter 'numpy_key'"),
+    ],
+)
+def test_a_wrong_result_harms_its_site_alone(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    table = Table(tmp_path, quorum=1)
+    answers = table.collect(lambda: table.both(**changes))
+    assert [answer.site for answer in answers] == ["a"]
+    assert told in table.rejected["b"]
+
+
+def test_the_first_result_wins(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    answers = table.collect(
+        lambda: table.send("a"), in_turn(lambda: table.send("a", WEIGHTS * 9), lambda: table.send("b"))
+    )
+    with answers[0].arrays.open(answers[0].entries["numpy_key"]) as array:
+        found = np.empty(9, np.float32)
+        array.read(0, found)
+    np.testing.assert_array_equal(found, WEIGHTS.reshape(-1))
+
+
+def test_arrays_that_come_after_their_manifest_are_waited_for(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    array = table.exchange.site("b").results / str(TaskId(RUN, 0, "train")) / "numpy_key.npy"
+
+    def half() -> None:
+        table.both()
+        whole = array.read_bytes()
+        array.write_bytes(whole[:100])
+        (tmp_path / "whole").write_bytes(whole)
+
+    answers = table.collect(half, lambda: None, lambda: os.replace(tmp_path / "whole", array))
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_arrays_that_never_come_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    table = Table(tmp_path, quorum=1)
+    array = table.exchange.site("b").results / str(TaskId(RUN, 0, "train")) / "numpy_key.npy"
+
+    def pass_time() -> None:
+        nonlocal now
+        now += DELIVERY_PATIENCE + 1
+
+    table.collect(in_turn(table.both, array.unlink), pass_time)
+    assert "numpy_key.npy is not there" in table.rejected["b"]
+
+
+def test_a_lost_site_that_answered_before_counts(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    answers = table.collect(in_turn(table.both, lambda: table.roster.lose("b", "its script ended")))
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_a_lost_site_fails_the_round_at_once(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    with pytest.raises(RunFailedError, match="round 0: 0 of 2 sites answered, 2 needed; b: its script ended"):
+        table.collect(lambda: table.roster.lose("b", "its script ended"))
+
+
+def test_junk_beside_a_result_changes_nothing(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    results = table.exchange.site("b").results
+
+    def junk() -> None:
+        table.both()
+        stem = str(TaskId(RUN, 0, "train"))
+        (results / f"{stem}.sync-conflict-1.json").write_text("{}")
+        (results / stem / "numpy_key.sync-conflict-1.npy").write_text("junk")
+        (results / stem / "extra.npy").write_text("junk")
+
+    assert len(table.collect(junk)) == 2
+
+
+def test_a_difference_needs_a_model(tmp_path: Path) -> None:
+    table = Table(tmp_path, params={}, quorum=1)
+    table.collect(lambda: table.both(params_type=ParamsType.DIFF))
+    assert "there is no model yet to add it to" in table.rejected["b"]
