@@ -42,7 +42,9 @@ def inspect(
 
 
 def _say_value(name: str, value: Any) -> None:
-    if isinstance(value, list):
+    if name == "shape":
+        say(f"shape: {' x '.join(map(str, value)) or 'one number'}")
+    elif isinstance(value, list):
         say(f"{name}: {len(value)}")
         for item in value:
             say(f"  {_flat(item) if isinstance(item, dict) else item}")
