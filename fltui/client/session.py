@@ -177,7 +177,10 @@ class Session:
 
     def _look(self) -> bool:
         """Take the newest task that is not answered; note the end of the run."""
-        names = [entry.name[:-5] for entry in os.scandir(self.site.tasks) if entry.name.endswith(".json")]
+        try:
+            names = [name[:-5] for name in os.listdir(self.site.tasks) if name.endswith(".json")]  # noqa: PTH208 - faster
+        except OSError:
+            return False  # a share that is away for a while comes back
         ended = {name[:-4] for name in names if name.endswith(".end")}
         tasks = [task for name in names if (task := TaskId.parse(name)) and self._concerns(task, ended)]
         # Server runs leave their last rounds to look at: of each run only the newest round is for answering.

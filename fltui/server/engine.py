@@ -148,7 +148,7 @@ class Engine:
                 exchange=str(self._exchange.root),
             )
         )
-        status, reason = RunStatus.FAILED, "the server stopped unexpectedly; logs/server.log has the traceback"
+        status, reason = RunStatus.FAILED, "an error inside the server; it printed the traceback"
         try:
             await self._run_body()
             status, reason = RunStatus.COMPLETED, ""

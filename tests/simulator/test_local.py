@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ def test_the_tutorial_by_its_job_script_from_any_folder(tmp_path: Path) -> None:
     (model,) = work.glob("runs/*/models/final/numpy_key.npy")
     np.testing.assert_array_equal(np.load(model), FINAL)
     assert str(model) in done.stdout
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(("sent", "told"), [(signal.SIGKILL, "is gone"), (signal.SIGTERM, "is gone")])
+def test_the_run_ends_with_the_job_script_that_started_it(tmp_path: Path, sent: signal.Signals, told: str) -> None:
+    path = write_job(tmp_path / "job", {"a": script("import threading; threading.Event().wait()")})
+    path.write_text(path.read_text().replace("nowhere", str(tmp_path / "work")))
+    with subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "round 0 started" not in process.stdout.readline():
+            pass
+        process.send_signal(sent)
+        assert told in process.stderr.read()  # until the run has closed it
     assert processes_of(tmp_path) == []
 
 
