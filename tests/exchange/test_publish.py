@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fltui.errors import BadInputError, RefusedError
+from fltui.exchange.layout import SiteFolder
+from fltui.exchange.manifest import End, ExchangeAbout, decode, encode
+from fltui.exchange.publish import (
+    copy_file,
+    open_exchange,
+    open_site,
+    put_arrays,
+    put_bytes,
+    put_copies,
+    put_document,
+    put_links,
+    remove_published,
+)
+from fltui.model import Params
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Path:
+    folder = tmp_path / ".staging"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_bytes_lie_under_their_name_and_nothing_is_left_beside(tmp_path: Path, staging: Path, durable: bool) -> None:
+    put_bytes(b"whole", tmp_path / "a.json", staging, durable=durable)
+    assert (tmp_path / "a.json").read_bytes() == b"whole"
+    assert list(staging.iterdir()) == []
+
+
+def test_publishing_again_replaces_the_file(tmp_path: Path, staging: Path) -> None:
+    put_bytes(b"long and old", tmp_path / "a.json", staging)
+    put_bytes(b"new", tmp_path / "a.json", staging)
+    assert (tmp_path / "a.json").read_bytes() == b"new"
+
+
+def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path: Path, staging: Path) -> None:
+    put_bytes(b"old", tmp_path / "a.json", staging)
+    with (tmp_path / "a.json").open("rb") as reader:
+        put_bytes(b"new", tmp_path / "a.json", staging)
+        assert reader.read() == b"old"
+
+
+def test_a_document_is_published_as_it_is_encoded(tmp_path: Path, staging: Path) -> None:
+    end = End(1, "run", "FINISHED:COMPLETED")
+    put_document(end, tmp_path / "run.end.json", staging)
+    assert (tmp_path / "run.end.json").read_bytes() == encode(end)
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_arrays_can_be_loaded_with_numpy(tmp_path: Path, staging: Path, durable: bool) -> None:
+    params: Params = {"w": np.eye(2), "b/1": np.zeros(3, np.float32)}
+    entries = put_arrays(params, tmp_path / "task", staging, durable=durable)
+    assert [(entry.name, entry.file) for entry in entries] == [("b/1", "b_1.npy"), ("w", "w.npy")]
+    for entry in entries:
+        np.testing.assert_array_equal(np.load(tmp_path / "task" / entry.file), params[entry.name])
+    assert list(staging.iterdir()) == []
+
+
+def test_publishing_arrays_again_gives_the_same_entries(tmp_path: Path, staging: Path) -> None:
+    params = {"w": np.eye(2)}
+    assert put_arrays(params, tmp_path / "t", staging) == put_arrays(params, tmp_path / "t", staging)
+
+
+def test_arrays_that_do_not_travel_are_refused(tmp_path: Path, staging: Path) -> None:
+    with pytest.raises(RefusedError, match="does not travel"):
+        put_arrays({"w": np.zeros(1, complex)}, tmp_path / "task", staging)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "model.npy"
+    path.write_bytes(b"model" * 1000)
+    return path
+
+
+def test_a_copy_is_a_file_of_its_own(tmp_path: Path, staging: Path, source: Path) -> None:
+    put_copies({"w.npy": source}, tmp_path / "task", staging, durable=True)
+    copy = tmp_path / "task/w.npy"
+    assert copy.read_bytes() == source.read_bytes()
+    assert not copy.samefile(source)
+    assert copy.stat().st_mode & 0o222 == 0
+
+
+def test_copying_again_replaces_the_read_only_copy(tmp_path: Path, staging: Path, source: Path) -> None:
+    put_copies({"w.npy": source}, tmp_path / "task", staging)
+    source.write_bytes(b"next")
+    put_copies({"w.npy": source}, tmp_path / "task", staging)
+    assert (tmp_path / "task/w.npy").read_bytes() == b"next"
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_a_copy_is_whole_without_copy_file_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    (tmp_path / "a").write_bytes(os.urandom(size))
+    copy_file(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_link_is_the_same_file(tmp_path: Path, staging: Path, source: Path) -> None:
+    put_links({"w.npy": source}, tmp_path / "task", staging)
+    assert (tmp_path / "task/w.npy").samefile(source)
+
+
+def test_a_link_replaces_what_was_there(tmp_path: Path, staging: Path, source: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task/w.npy").write_bytes(b"half a file of a server that died")
+    put_links({"w.npy": source}, tmp_path / "task", staging)
+    assert (tmp_path / "task/w.npy").samefile(source)
+
+
+def test_a_disk_without_links_gets_copies(
+    tmp_path: Path, staging: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    put_links({"w.npy": source}, tmp_path / "task", staging)
+    assert (tmp_path / "task/w.npy").read_bytes() == source.read_bytes()
+
+
+def test_what_was_published_can_be_taken_back(tmp_path: Path, staging: Path) -> None:
+    put_arrays({"w": np.eye(2)}, tmp_path / "task", staging)
+    put_bytes(b"{}", tmp_path / "task.json", staging)
+    remove_published(tmp_path, "task")
+    assert list(tmp_path.iterdir()) == [staging]
+
+
+def test_taking_back_twice_is_harmless(tmp_path: Path) -> None:
+    remove_published(tmp_path, "task")
+
+
+@pytest.mark.parametrize(("side", "others"), [("server", set()), ("site", {"logs"})])
+def test_each_side_makes_the_folders_it_needs(tmp_path: Path, side: str, others: set[str]) -> None:
+    site = SiteFolder(tmp_path / "site-1", "site-1")
+    open_site(site, side)
+    open_site(site, side)
+    assert {entry.name for entry in site.root.iterdir()} == {"tasks", "results", f".syncthing.fltui.{side}"} | others
+
+
+def test_a_file_in_place_of_a_site_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "site-1").write_text("")
+    with pytest.raises(BadInputError, match=r"site folder .*site-1 cannot be prepared"):
+        open_site(SiteFolder(tmp_path / "site-1", "site-1"), "server")
+
+
+def test_the_first_server_gives_the_exchange_its_identity(tmp_path: Path) -> None:
+    first = open_exchange(tmp_path / "exchange").about.read_bytes()
+    second = open_exchange(tmp_path / "exchange", durable=True).about.read_bytes()
+    assert first == second
+    assert [entry.name for entry in (tmp_path / "exchange").iterdir()] == ["exchange.json"]
+    assert len(decode(first, ExchangeAbout, "exchange.json").exchange_id) == 16
+
+
+def test_an_exchange_of_another_protocol_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "exchange.json").write_text('{"protocol": 7, "exchange_id": "x"}')
+    with pytest.raises(BadInputError, match="speaks protocol 7"):
+        open_exchange(tmp_path)
+
+
+def test_a_file_is_no_exchange(tmp_path: Path) -> None:
+    (tmp_path / "exchange").write_text("")
+    with pytest.raises(BadInputError, match="cannot be used"):
+        open_exchange(tmp_path / "exchange")

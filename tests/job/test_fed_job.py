@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fltui import FedAvg, FedJob, ScriptExecutor, ScriptRunner
+from fltui.errors import BadInputError
+from fltui.job.folder import load_job
+
+
+def test_the_tutorials_job_is_exported_and_loaded(here: Path, tmp_path: Path) -> None:
+    job = FedJob(name="hello-fedavg")
+    job.to(FedAvg(num_clients=2, num_rounds=3, model=np.zeros((3, 3))), "server")
+    for number in range(2):
+        job.to(ScriptExecutor(task_script_path="train.py"), f"site-{number}", tasks=["train"])
+    job.export_job(tmp_path / "jobs")
+    found = load_job(tmp_path / "jobs/hello-fedavg")
+    assert list(found.sites) == ["site-0", "site-1"]
+    assert found.workflow.site_count == 2
+
+
+def test_one_executor_may_serve_all_sites(here: Path, tmp_path: Path) -> None:
+    job = FedJob("hello", min_clients=2)
+    job.to_server(FedAvg(num_clients=2))
+    job.to_clients(ScriptRunner(script="train.py"))
+    job.export_job(tmp_path)
+    found = load_job(tmp_path / "hello")
+    assert found.app("any-site").executor.task_script_path == "train.py"
+    assert found.min_clients == 2
+
+
+def test_files_go_along_with_a_sites_script(here: Path, tmp_path: Path) -> None:
+    (here / "data.csv").write_text("1,2\n")
+    job = FedJob("hello")
+    job.to(FedAvg(num_clients=1), "server")
+    job.to(ScriptExecutor("train.py"), "north")
+    job.to("data.csv", "north")
+    job.export_job(tmp_path)
+    assert (tmp_path / "hello/app_north/custom/data.csv").read_text() == "1,2\n"
+
+
+def test_a_script_outside_the_folder_is_taken_in_by_its_bare_name(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.py").write_text("")
+    job = FedJob("hello")
+    job.to(FedAvg(num_clients=1), "server")
+    job.to(ScriptExecutor(str(tmp_path / "elsewhere.py")), "north")
+    job.export_job(tmp_path)
+    app = load_job(tmp_path / "hello").app("north")
+    assert app.executor.task_script_path == "elsewhere.py"
+    assert app.files.keys() == {"elsewhere.py"}
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "con"])
+def test_a_job_needs_a_name_that_can_be_a_folder(name: str) -> None:
+    with pytest.raises(BadInputError, match="job name"):
+        FedJob(name)
+
+
+@pytest.mark.parametrize(
+    ("part", "target", "reason"),
+    [
+        (FedAvg(), "site-1", "a FedAvg does not go to 'site-1'"),
+        (ScriptExecutor("train.py"), "server", "a ScriptExecutor does not go to 'server'"),
+        ("train.py", "server", "a str does not go to 'server'"),
+        (object(), "site-1", "a object does not go to 'site-1'"),
+        (ScriptExecutor("train.py"), "../site", "site name"),
+        ("none.csv", "site-1", r"none\.csv does not exist"),
+    ],
+)
+def test_a_part_in_the_wrong_place_is_refused(here: Path, part: Any, target: str, reason: str) -> None:
+    with pytest.raises(BadInputError, match=reason):
+        FedJob("hello").to(part, target)
+
+
+@pytest.mark.parametrize(("part", "target"), [(FedAvg(), "server"), (ScriptExecutor("train.py"), "site-1")])
+def test_a_place_takes_one_part(part: Any, target: str) -> None:
+    job = FedJob("hello")
+    job.to(part, target)
+    with pytest.raises(BadInputError, match="already"):
+        job.to(part, target)
+
+
+def test_an_unknown_argument_is_named() -> None:
+    with pytest.raises(BadInputError, match="no argument 'gpu'"):
+        FedJob("hello").to(FedAvg(), "server", gpu=1)
+
+
+def test_a_job_without_a_workflow_is_incomplete(tmp_path: Path) -> None:
+    job = FedJob("hello")
+    job.to(ScriptExecutor("train.py"), "site-1")
+    with pytest.raises(BadInputError, match="has no workflow"):
+        job.export_job(tmp_path)
+
+
+def test_a_job_without_a_site_is_incomplete(tmp_path: Path) -> None:
+    job = FedJob("hello")
+    job.to(FedAvg(), "server")
+    with pytest.raises(BadInputError, match="has no site"):
+        job.export_job(tmp_path)
+
+
+def test_files_need_a_script_to_go_with(here: Path, tmp_path: Path) -> None:
+    job = FedJob("hello")
+    job.to(FedAvg(), "server")
+    job.to(ScriptExecutor("train.py"), "site-1")
+    job.to("train.py", "site-2")
+    with pytest.raises(BadInputError, match="sends files to 'site-2', which has no executor"):
+        job.export_job(tmp_path)
+
+
+def test_a_script_that_does_not_exist_is_named(here: Path, tmp_path: Path) -> None:
+    job = FedJob("hello")
+    job.to(FedAvg(), "server")
+    job.to(ScriptExecutor("none.py"), "site-1")
+    with pytest.raises(BadInputError, match=r"script none\.py of site-1 does not exist"):
+        job.export_job(tmp_path)
+    assert not (tmp_path / "hello").exists()
+
+
+def test_a_class_that_only_this_script_knows_is_refused(here: Path, tmp_path: Path) -> None:
+    class Mine(FedAvg):
+        """Cannot be loaded from a job folder."""
+
+    job = FedJob("hello")
+    job.to(Mine(), "server")
+    job.to(ScriptExecutor("train.py"), "site-1")
+    with pytest.raises(BadInputError, match="is not a registered component"):
+        job.export_job(tmp_path)

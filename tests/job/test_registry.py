@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fltui.client.config import TransferType
+from fltui.errors import BadInputError
+from fltui.job import registry
+from fltui.job.component import Component, SiteComponent
+from fltui.job.executors import ScriptExecutor
+from fltui.workflows.fedavg import FedAvg
+
+EXECUTOR = "fltui.job.executors.ScriptExecutor"
+FEDAVG = "fltui.workflows.fedavg.FedAvg"
+
+
+@dataclass(frozen=True)
+class Stranger(SiteComponent):
+    """Not registered."""
+
+
+@pytest.mark.parametrize(
+    "component", [ScriptExecutor("train.py", "-n 3", params_transfer_type=TransferType.DIFF), FedAvg(min_clients=2)]
+)
+def test_a_component_is_made_again_from_its_path_and_arguments(component: Component) -> None:
+    path, arguments = registry.path_of(component), registry.arguments_of(component)
+    assert registry.create(path, arguments, {}, "config.json") == component
+
+
+def test_arguments_are_json_values_without_arrays_and_none() -> None:
+    assert registry.arguments_of(FedAvg(num_clients=2, num_rounds=3, model=np.zeros(3))) == {
+        "num_clients": 2,
+        "num_rounds": 3,
+        "start_round": 0,
+    }
+
+
+def test_arrays_are_handed_over_beside_the_arguments() -> None:
+    found = registry.create(FEDAVG, {}, {"model": {"w": np.ones(2)}}, "config.json")
+    assert isinstance(found, FedAvg)
+    assert found.model["w"].tolist() == [1.0, 1.0]
+
+
+def test_a_class_that_is_not_registered_has_no_path() -> None:
+    with pytest.raises(BadInputError, match="Stranger is not a registered component"):
+        registry.path_of(Stranger())
+
+
+def test_the_arrays_of_a_class_are_known() -> None:
+    assert registry.array_fields(FEDAVG) == {"model"}
+    assert registry.array_fields("os.system") == set()
+
+
+@pytest.mark.parametrize("path", ["os.system", "fltui.job.executors", "", "fltui.workflows.fedavg:FedAvg"])
+def test_a_path_that_is_not_registered_is_never_imported(path: str) -> None:
+    with pytest.raises(BadInputError, match=r"config\.json names the component .* which is not registered"):
+        registry.create(path, {}, {}, "config.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments", "reason"),
+    [
+        (EXECUTOR, {}, "task_script_path"),
+        (EXECUTOR, {"task_script_path": 7}, "Expected `str`"),
+        (EXECUTOR, {"task_script_path": "a.py", "shell": True}, "has no argument 'shell'"),
+        (EXECUTOR, {"task_script_path": ""}, "task_script_path is empty"),
+        (FEDAVG, {"num_rounds": "5"}, "'num_rounds' of FedAvg: Expected `int`"),
+        (FEDAVG, {"num_rounds": 0}, "num_rounds is 0"),
+        (FEDAVG, {"model": [1, 2]}, "has no argument 'model'"),
+    ],
+)
+def test_wrong_arguments_are_named_with_their_file(path: str, arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadInputError, match=rf"^config\.json: .*{reason}"):
+        registry.create(path, arguments, {}, "config.json")

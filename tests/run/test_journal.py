@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fltui.errors import BadInputError
+from fltui.run.events import AnyEvent, RunPaused, RunResumed, SiteJoined
+from fltui.run.journal import Journal, read_events, read_journal, to_json
+from tests.run.journals import whole_run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.jsonl"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    journal = Journal(path)
+    yield journal
+    journal.close()
+
+
+def test_events_are_read_back_as_they_were_appended(journal: Journal, path: Path) -> None:
+    written = [journal.append(event) for event in whole_run()]
+    assert list(read_journal(path)) == written
+
+
+def test_events_are_numbered_and_timed(journal: Journal) -> None:
+    written = [journal.append(event) for event in whole_run()]
+    assert [event.seq for event in written] == list(range(len(written)))
+    assert [event.monotonic for event in written] == sorted(event.monotonic for event in written)
+    assert all(event.time > 0 for event in written)
+
+
+def test_an_event_is_one_line_of_json_that_says_what_it_is(journal: Journal, path: Path) -> None:
+    journal.append(SiteJoined(site="site-1"))
+    (line,) = path.read_text().splitlines()
+    assert line.startswith('{"event":"site_joined"')
+    assert json.loads(line)["site"] == "site-1"
+
+
+def test_followers_get_every_event_after_it_is_written(journal: Journal, path: Path) -> None:
+    seen: list[tuple[AnyEvent, int]] = []
+    journal.follow(lambda event: seen.append((event, len(path.read_text().splitlines()))))
+    first, second = journal.append(RunPaused()), journal.append(RunResumed())
+    assert seen == [(first, 1), (second, 2)]
+
+
+def test_a_durable_journal_reads_the_same(path: Path) -> None:
+    journal = Journal(path, durable=True)
+    event = journal.append(SiteJoined(site="site-1"))
+    journal.close()
+    assert list(read_journal(path)) == [event]
+
+
+def test_a_journal_is_never_written_over(journal: Journal, path: Path) -> None:
+    with pytest.raises(FileExistsError):
+        Journal(path)
+
+
+def test_text_of_any_kind_stays_on_one_line(journal: Journal, path: Path) -> None:
+    event = journal.append(RunPaused(reason="two\nlines, \u2028 and \x00"))
+    assert list(read_journal(path)) == [event]
+
+
+def test_a_last_line_that_is_not_whole_is_left_out(journal: Journal, path: Path) -> None:
+    written = [journal.append(event) for event in whole_run()]
+    path.write_bytes(path.read_bytes()[:-5])
+    assert list(read_journal(path)) == written[:-1]
+
+
+def test_reading_goes_on_where_the_last_whole_line_ended(journal: Journal, path: Path) -> None:
+    first, second = journal.append(RunPaused()), journal.append(RunResumed())
+    data = path.read_bytes()
+    path.write_bytes(data[:-5])
+    with path.open("rb") as file:
+        assert list(read_events(file, "journal")) == [first]
+        path.write_bytes(data)
+        assert list(read_events(file, "journal")) == [second]
+        assert list(read_events(file, "journal")) == []
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[]", "nonsense", '{"event":"moon_landing"}', "[" * 100_000])
+def test_a_line_that_is_no_event_is_named_by_its_place(journal: Journal, path: Path, line: str) -> None:
+    journal.append(RunPaused())
+    size = path.stat().st_size
+    with path.open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(BadInputError, match=f"at byte {size} that is not an event"):
+        list(read_journal(path))
+
+
+def test_a_journal_that_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"journal\.jsonl cannot be read: No such file"):
+        list(read_journal(path))
+
+
+def test_every_event_becomes_json_values_by_its_name() -> None:
+    assert [to_json(event)["event"] for event in whole_run()][:4] == [
+        "run_started",
+        "site_joined",
+        "site_joined",
+        "model_saved",
+    ]

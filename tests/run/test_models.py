@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from fltui.run.models import Models, model_digest
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Models:
+    root = tmp_path / "models"
+    root.mkdir()
+    return Models(root, durable=False)
+
+
+def save(models: Models, number: int, **params: float) -> None:
+    """A model of single numbers."""
+    with models.new(number, sorted(params)) as new:
+        for name, value in params.items():
+            new.add(name, np.array([value]))
+
+
+def test_a_model_is_a_folder_of_arrays_and_their_description(models: Models) -> None:
+    save(models, 3, w=1.5, b=0.5)
+    assert sorted(entry.name for entry in models.folder(3).iterdir()) == ["b.npy", "model.json", "w.npy"]
+    assert np.load(models.folder(3) / "w.npy") == [1.5]
+    assert json.loads((models.folder(3) / "model.json").read_text())["round"] == 3
+
+
+def test_a_loaded_model_opens_its_parameters(models: Models) -> None:
+    save(models, 0, w=1.5)
+    model, out = models.load(0), np.empty(1)
+    with model.open("w") as source:
+        source.read(0, out)
+    assert out == [1.5]
+    assert model.size == (models.folder(0) / "w.npy").stat().st_size
+
+
+def test_a_parameter_can_be_written_block_by_block(models: Models) -> None:
+    with models.new(0, ["w"]) as new, new.array("w", "<f8", [2, 2]) as out:
+        out.write(np.array([1.0, 2.0]))
+        out.write(np.array([3.0, 4.0]))
+    assert np.load(models.folder(0) / "w.npy").tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_both_ways_of_writing_give_the_same_model(models: Models) -> None:
+    with models.new(0, ["w"]) as new, new.array("w", "<f8", [1]) as out:
+        out.write(np.array([1.5]))
+    save(models, 1, w=1.5)
+    assert models.load(0).digest == models.load(1).digest
+    assert models.load(0).entries == models.load(1).entries
+
+
+def test_a_model_without_arrays_has_no_digest(models: Models) -> None:
+    save(models, 0)
+    assert (models.load(0).entries, models.load(0).digest, models.load(0).size) == ({}, "", 0)
+
+
+def test_a_model_that_failed_half_way_is_not_there(models: Models) -> None:
+    with pytest.raises(ZeroDivisionError), models.new(0, ["w"]) as new:
+        new.add("w", np.zeros(1))
+        raise ZeroDivisionError
+    assert not models.folder(0).exists()
+    save(models, 0, w=2.0)
+    assert models.load(0).entries.keys() == {"w"}
+
+
+def test_writing_again_replaces_the_model(models: Models) -> None:
+    save(models, 0, old=1.0)
+    save(models, 0, new=2.0)
+    assert models.load(0).entries.keys() == {"new"}
+    assert not (models.folder(0) / "old.npy").exists()
+
+
+def test_a_durable_model_reads_the_same(models: Models) -> None:
+    save(models, 0, w=1.5)
+    durable = Models(models.root, durable=True)
+    save(durable, 1, w=1.5)
+    assert durable.load(1).digest == models.load(0).digest
+
+
+def test_a_pointer_leads_to_a_model_and_can_be_moved(models: Models) -> None:
+    save(models, 0, w=0.0)
+    save(models, 1, w=1.0)
+    for number in (0, 1):
+        assert np.load(models.point("final", number) / "w.npy") == [number]
+
+
+def test_a_pointer_survives_moving_the_run(models: Models, tmp_path: Path) -> None:
+    save(models, 0, w=1.5)
+    models.point("final", 0)
+    models.root.rename(tmp_path / "moved")
+    assert np.load(tmp_path / "moved/final/w.npy") == [1.5]
+
+
+def test_a_disk_without_links_gets_a_copy(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    save(models, 0, w=0.0)
+    save(models, 1, w=1.0)
+    models.point("final", 0)
+    assert np.load(models.point("final", 1) / "w.npy") == [1.0]
+
+
+def test_the_digest_depends_on_names_and_values_but_not_on_order(models: Models) -> None:
+    save(models, 0, a=1.0, b=2.0)
+    first, second = models.load(0).entries.values()
+    digest = model_digest([first, second])
+    assert digest == models.load(0).digest == model_digest([second, first])
+    assert digest != model_digest([msgspec.structs.replace(first, name="c"), second])
+    assert digest != model_digest([msgspec.structs.replace(first, blake3="0" * 64), second])
