@@ -43,10 +43,10 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
         terms: all of one size; their order is the order of summation.
         base: the array before the round; None if there was none, and then no term may be a difference.
         sink: takes elements of the base's dtype, or of the first term's without a base. Integers and truth values are
-            rounded to the nearest.
+            rounded to the nearest; beyond 2**53 they are as exact as float64 is.
 
     Returns:
-        Sum of squares of the change against the base (against zero without one).
+        Euclidean norm of the change against the base (against zero without one).
 
     Raises:
         ValueError: no terms, weights that add up to nothing, a difference without a base, or a mean that overflows.
@@ -62,30 +62,31 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
     sums, scaled, before = (np.empty(length, np.float64) for _ in range(3))
     raw = {term.source.dtype: np.empty(length, term.source.dtype) for term in terms}
     raw_base = np.zeros(length, dtype)
-    squares = 0.0
-    for start, count in spans(terms[0].source.size):
-        mean, product, old = sums[:count], scaled[:count], before[:count]
-        if base is not None:
-            base.read(start, raw_base[:count])
-        old[:] = raw_base[:count]
-        mean[:] = 0
-        for term in terms:
-            values = raw[term.source.dtype][:count]
-            term.source.read(start, values)
-            np.multiply(values, term.weight, out=product, dtype=np.float64)
-            if term.is_difference and not only_differences:
-                np.add(product, old * term.weight, out=product)
-            np.add(mean, product, out=mean)
-        np.divide(mean, total, out=mean)
-        if only_differences:
-            np.add(mean, old, out=mean)
-        new = _cast(mean, dtype)
-        sink.write(new)
-        change = np.subtract(new, old, out=product, dtype=np.float64)
-        squares += float(np.dot(change, change))
-        if not math.isfinite(squares) and not np.isfinite(new).all():
-            raise ValueError(f"the mean does not fit into {dtype}: it overflows to infinity")
-    return squares
+    norm = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found in the result
+        for start, count in spans(terms[0].source.size):
+            mean, product, old = sums[:count], scaled[:count], before[:count]
+            if base is not None:
+                base.read(start, raw_base[:count])
+            old[:] = raw_base[:count]
+            mean[:] = 0
+            for term in terms:
+                values = raw[term.source.dtype][:count]
+                term.source.read(start, values)
+                np.multiply(values, term.weight, out=product, dtype=np.float64)
+                if term.is_difference and not only_differences:
+                    np.add(product, old * term.weight, out=product)
+                np.add(mean, product, out=mean)
+            np.divide(mean, total, out=mean)
+            if only_differences:
+                np.add(mean, old, out=mean)
+            new = _cast(mean, dtype)
+            sink.write(new)
+            change = np.subtract(new, old, out=product, dtype=np.float64)
+            norm = math.hypot(norm, _norm(change))
+            if not math.isfinite(norm):
+                raise ValueError(f"the mean does not fit into {dtype}")
+    return norm
 
 
 def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
@@ -108,6 +109,19 @@ def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> di
 
 def _cast(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            return values.astype(dtype)
-    return np.rint(values).astype(dtype)
+        return values.astype(dtype)
+    rounded = np.rint(values)
+    if dtype.kind == "b":
+        return rounded.astype(dtype)
+    limits = np.iinfo(dtype)
+    if not ((rounded >= float(limits.min)) & (rounded < float(limits.max) + 1)).all():
+        raise ValueError(f"the mean does not fit into {dtype}")
+    return rounded.astype(dtype)
+
+
+def _norm(values: NDArray[np.float64]) -> float:
+    square = float(np.dot(values, values))
+    if math.isfinite(square):
+        return math.sqrt(square)
+    scale = float(np.abs(values).max())
+    return scale * math.sqrt(float(np.dot(values / scale, values / scale))) if math.isfinite(scale) else math.inf

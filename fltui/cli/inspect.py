@@ -11,11 +11,11 @@ import typer
 
 from fltui.cli.history import show
 from fltui.cli.options import Json, say, say_json
-from fltui.errors import BadInputError, ExchangeError
+from fltui.errors import BadInputError, ExchangeError, RefusedError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import End, ExchangeAbout, Result, Status, Task, decode, decode_manifest
-from fltui.exchange.npy import open_beneath, read_checked
+from fltui.exchange.npy import map_array, open_beneath, read_checked
 from fltui.run.describe import size_text
 
 _SHOWN = 20
@@ -78,11 +78,9 @@ def _inspect(path: Path) -> dict[str, Any]:
 
 def _inspect_array(path: Path) -> dict[str, Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInputError(f"{path} is not a readable .npy: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise BadInputError(f"{path} does not hold one array of numbers")
+        array = map_array(path)
+    except RefusedError as error:
+        raise BadInputError(str(error)) from error
     found: dict[str, Any] = {"dtype": array.dtype.str, "shape": list(array.shape), "bytes": path.stat().st_size}
     if array.size:
         finite = np.isfinite(array)

@@ -76,7 +76,7 @@ def server(
     Example: fltui server sample_jobs/hello-fedavg-numpy --exchange /mnt/shared/exchange
     """
     from fltui.server.engine import EngineOptions
-    from fltui.server.remote import RemoteSites
+    from fltui.server.remote import RemoteSites, end_dead_runs
 
     count, named = _wanted_sites(sites)
     durable = durability is Durability.POWER
@@ -91,6 +91,7 @@ def server(
         )
     fleet = RemoteSites(prepared.exchange, prepared.folder.run, names, wanted=wanted, at_least=at_least, wait=wait)
     options = EngineOptions(watch=watch, durable=durable, return_wait=wait)
+    end_dead_runs(prepared.exchange, runs.absolute())
     if not json:
         say(f"waiting for {wanted} sites; start each in a shell of its own:")
         for name in names or ["NAME"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import os
 import queue
@@ -87,29 +89,34 @@ class Session:
             if not told and waited > _SAY_WAITING:
                 told = True
                 print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
-            wait = backoff.next() if timeout is None else min(backoff.next(), timeout - waited)
-            try:
-                self._arrivals.get(timeout=wait)
-            except queue.Empty:
-                continue
+            self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
 
     def receive(self, timeout: float | None = None) -> FLModel | None:
         """The task's model, or the next task's if that was answered; None at the end or after `timeout`."""
         if self._model is not None and self.task is not None:
             return self._model
-        if not self.wait_for_task(timeout) or self.task is None:
-            return None
-        task = self.task
-        self._model = FLModel(
-            params_type=task.params_type,
-            params=self._params(task),
-            start_round=task.start_round,
-            current_round=task.round,
-            total_rounds=task.total_rounds,
-            meta=dict(task.meta),
-        )
-        self._heartbeat.say("training", run=self.run, task_id=task.task_id)
-        return self._model
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        backoff = Backoff()
+        while self.wait_for_task(None if timeout is None else deadline - time.monotonic()) and self.task is not None:
+            task = self.task
+            try:
+                params = read_params(self.site, task)
+            except NotYetError:  # a sync engine delivered the manifest first
+                if time.monotonic() >= deadline:
+                    return None
+                self._pause(min(backoff.next(), deadline - time.monotonic()))
+                continue
+            self._model = FLModel(
+                params_type=task.params_type,
+                params=params,
+                start_round=task.start_round,
+                current_round=task.round,
+                total_rounds=task.total_rounds,
+                meta=dict(task.meta),
+            )
+            self._heartbeat.say("training", run=self.run, task_id=task.task_id)
+            return self._model
+        return None
 
     def send(self, model: FLModel, *, clear_cache: bool = True) -> None:
         """Answer the current task.
@@ -123,7 +130,11 @@ class Session:
         kind = ParamsType(model.params_type or ParamsType.FULL)
         params, metrics, meta = self._outgoing(model)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
-            kind, params = ParamsType.DIFF, _difference(params, self._params(self.task))
+            try:
+                received = read_params(self.site, self.task)
+            except NotYetError as error:
+                raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
+            kind, params = ParamsType.DIFF, _difference(params, received)
         staging = self.site.staging("site")
         entries = put_arrays(params, self.site.results / str(task_id), staging, durable=self._durable)
         result = Result(
@@ -175,6 +186,11 @@ class Session:
         self._log.finish()
         self._heartbeat.finish(state, run=self.run, reason=reason)
 
+    def _pause(self, seconds: float) -> None:
+        """Wait until something arrives, `seconds` at most."""
+        with contextlib.suppress(queue.Empty):
+            self._arrivals.get(timeout=max(seconds, 0))
+
     def _look(self) -> bool:
         """Take the newest task that is not answered; note the end of the run."""
         try:
@@ -210,19 +226,6 @@ class Session:
     def _is_answered(self, task: TaskId) -> bool:
         return task in self._answered or (self.site.results / f"{task}.json").exists()
 
-    def _params(self, task: Task) -> Params:
-        """The task's arrays, waited for where a sync engine delivered the manifest first."""
-        backoff = Backoff()
-        while True:
-            try:
-                return read_params(self.site, task)
-            except NotYetError:
-                wait = backoff.next()
-            try:
-                self._arrivals.get(timeout=wait)
-            except queue.Empty:
-                continue
-
     def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
         try:
             params = as_params(model.params or {})
@@ -235,7 +238,7 @@ class Session:
             key: value.item() if isinstance(value, np.generic) else value for key, value in (model.meta or {}).items()
         }
         try:
-            msgspec.json.encode(meta)
+            json.dumps(meta, allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ClientError(f"send(): meta holds what JSON cannot: {error}") from error
         if isinstance(meta.get(NUM_STEPS), bool):

@@ -7,7 +7,6 @@ header, size and digest, looks for NaN and Inf, and copies into the run's privat
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,12 @@ Spec = Mapping[str, tuple[str, tuple[int, ...]]]
 """Parameter name to dtype string and shape."""
 
 _STATUS_LIMIT = 1 << 16
+
+LARGEST_WEIGHT = 2.0**53
+"""A weight is a count of steps or samples; beyond this a float64 cannot count."""
+
+LARGEST_NUMBER = 1e290
+"""Metrics and float64 elements beyond this could overflow a weighted sum."""
 
 
 def read_task(site: SiteFolder, task_id: TaskId) -> tuple[Task, str]:
@@ -87,8 +92,8 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
         raise RefusedError(f"{where} is stale: it answers a task with another digest than the one published")
     _check_weight(result.meta.get(NUM_STEPS, 1), where)
     for name, value in result.metrics.items():
-        if not math.isfinite(value):
-            raise RefusedError(f"{where}: metric {name[:80]!r} is {value}, expected a finite number")
+        if not abs(value) <= LARGEST_NUMBER:
+            raise RefusedError(f"{where}: metric {name[:80]!r} is {value}, expected at most {LARGEST_NUMBER:g}")
     _check_files(result.arrays, where)
     if expected is not None:
         _check_spec(result.arrays, expected, where)
@@ -129,7 +134,7 @@ def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, *, durable
             if durable:
                 os.fsync(out)
         if bad:
-            raise RefusedError(f"{where}: {entry.name[:80]!r} holds NaN or Inf")
+            raise RefusedError(f"{where}: {entry.name[:80]!r} holds NaN or Inf or a number beyond {LARGEST_NUMBER:g}")
         os.replace(beside, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -148,16 +153,15 @@ def _finiteness(dtype: str) -> Callable[[memoryview], bool]:
             with np.errstate(over="ignore", invalid="ignore"):
                 if np.isfinite(np.dot(values, values)):  # one pass at memory speed; a large square falls through
                     return True
-        return bool(np.isfinite(values).all())
+        return bool((np.abs(values) <= min(LARGEST_NUMBER, float(np.finfo(kind).max))).all())
 
     return finite
 
 
 def _check_weight(weight: object, where: str) -> None:
-    if not isinstance(weight, int | float) or isinstance(weight, bool) or not math.isfinite(weight) or weight < 0:
-        raise RefusedError(
-            f"{where}: meta {NUM_STEPS!r} is {str(weight)[:80]!r}, expected a finite number of at least 0"
-        )
+    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= LARGEST_WEIGHT:
+        said = "a huge number" if isinstance(weight, int) and abs(weight) > LARGEST_WEIGHT else repr(weight)[:80]
+        raise RefusedError(f"{where}: meta {NUM_STEPS!r} is {said}, expected a finite number of at least 0")
 
 
 def _check_files(entries: Sequence[ArrayEntry], where: str) -> None:

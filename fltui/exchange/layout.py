@@ -92,15 +92,17 @@ def array_files(names: Iterable[str]) -> dict[str, str]:
     """
     files: dict[str, str] = {}
     taken: set[str] = set()
+    numbers: dict[str, int] = {}
     for name in sorted(names):
         plain = unicodedata.normalize("NFKD", name)
         slug = re.sub(r"[^A-Za-z0-9._-]+", "_", plain)[:_SLUG_LENGTH].lstrip(".-") or "_"
         if slug.split(".")[0].lower() in _RESERVED:
             slug = f"_{slug}"
-        candidate, number = slug, 1
+        candidate, number = slug, numbers.get(slug.lower(), 1)
         while candidate.lower() in taken:
             number += 1
             candidate = f"{slug}-{number}"
+        numbers[slug.lower()] = number
         taken.add(candidate.lower())
         files[name] = f"{candidate}.npy"
     return files

@@ -7,7 +7,7 @@ same bytes, and the digest of a task's manifest names that task for good.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 
 import blake3
 import msgspec
@@ -20,7 +20,7 @@ MANIFEST_LIMIT = 1 << 20
 """Bytes of the largest manifest that is read."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class ArrayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,7 +87,7 @@ class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a site says about itself in ``status.json``; a hint, never a decision about a result.
 
     Attributes:
-        state: ``waiting``, ``training``, ``finished`` or ``failed``.
+        state: ``starting``, ``waiting``, ``training``, ``finished`` or ``failed``.
         counter: grows with every writing, so that a reader sees life without comparing clocks.
         session: random text of the process that writes.
     """
@@ -140,6 +140,9 @@ def digest(data: bytes) -> str:
     return blake3.blake3(data).hexdigest()
 
 
+_MANIFESTS = (Task, Result, End)
+
+
 def decode_manifest(data: bytes, where: str) -> Task | Result | End:
     """Read a manifest of whatever kind; see `decode`."""
     found: Task | Result | End = decode(data, Task | Result | End, where)  # type: ignore[arg-type]  # a union is no type
@@ -162,7 +165,12 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
         raise RefusedError(f"{where} has more than {MANIFEST_LIMIT} bytes, the most a manifest may have")
     try:
         json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
-        found = msgspec.json.decode(data, type=kind)
+        protocol = msgspec.json.decode(data, type=_Protocol).protocol
+        if protocol != PROTOCOL:
+            raise RefusedError(
+                f"{where} speaks protocol {protocol}; this program speaks {PROTOCOL}, update one of them"
+            )
+        found: Any = msgspec.json.decode(data, type=Task | Result | End if kind in _MANIFESTS else kind)
     except msgspec.ValidationError as error:
         raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from error
     except RecursionError as error:
@@ -171,10 +179,15 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
         raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from None
     except ValueError as error:  # not JSON or not UTF-8, from either decoder
         raise NotYetError(f"{where} is not whole JSON: {error}") from error
-    protocol = getattr(found, "protocol", PROTOCOL)
-    if protocol != PROTOCOL:
-        raise RefusedError(f"{where} speaks protocol {protocol}; this program speaks {PROTOCOL}, update one of them")
-    return found
+    if kind in _MANIFESTS and not isinstance(found, kind):
+        raise RefusedError(f"{where} is of kind {type(found).__name__.lower()!r}, expected {kind.__name__.lower()!r}")
+    return cast(_T, found)
+
+
+class _Protocol(msgspec.Struct):
+    """The one field that is read before all others; a line of logged values has none."""
+
+    protocol: int = PROTOCOL
 
 
 class _NotAllowedError(Exception):

@@ -30,6 +30,7 @@ DTYPES = frozenset({"|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8
 """The dtypes that travel: little-endian, no objects, no text."""
 
 MAX_RANK = 32
+_LONGEST_AXIS = 1 << 48
 _ALIGN = 64
 _GROWTH = 21  # NumPy leaves room to rewrite the length of the first axis in place
 
@@ -50,6 +51,8 @@ def header(dtype: str, shape: Sequence[int]) -> bytes:
         raise RefusedError(f"dtype {dtype[:40]!r} does not travel; these do: {', '.join(sorted(DTYPES))}")
     if len(shape) > MAX_RANK:
         raise RefusedError(f"an array of {len(shape)} axes does not travel; {MAX_RANK} axes are the most")
+    if any(axis >= _LONGEST_AXIS for axis in shape):
+        raise RefusedError("an array of that shape fits on no disk")
     text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {tuple(shape)!r}, }}"
     if shape:
         text += " " * max(0, _GROWTH - len(repr(shape[0])))
@@ -59,8 +62,19 @@ def header(dtype: str, shape: Sequence[int]) -> bytes:
 
 
 def file_size(dtype: str, shape: Sequence[int]) -> int:
-    """Bytes of the file of an array, header included."""
-    return len(header(dtype, shape)) + math.prod(shape) * np.dtype(dtype).itemsize
+    """Bytes of the file of an array, header included.
+
+    Raises:
+        RefusedError: the dtype or a shape of that size does not travel.
+    """
+    return len(header(dtype, shape)) + _data_size(dtype, shape)
+
+
+def _data_size(dtype: str, shape: Sequence[int]) -> int:
+    size = math.prod(axis for axis in shape if axis) * np.dtype(dtype).itemsize
+    if size >= _LONGEST_AXIS:
+        raise RefusedError("an array of that shape fits on no disk")
+    return size if all(shape) else 0
 
 
 def canonical(array: NDArray[Any]) -> NDArray[Any]:
@@ -269,6 +283,24 @@ def read_array(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
         done += len(piece)
 
     read_checked(fd, entry, take, where)
+    return array
+
+
+def map_array(path: Path) -> NDArray[Any]:
+    """An array of a file that a person named, mapped read-only: any ``.npy`` of numbers, nothing pickled or zipped.
+
+    Raises:
+        RefusedError: it is not that; the sentence says why.
+    """
+    if not path.is_file():
+        raise RefusedError(f"{path} is not a file")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:
+        # NumPy's readers of headers and zips raise what their tokenizers and parsers raise.
+        raise RefusedError(f"{path} is not a readable .npy: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise RefusedError(f"{path} does not hold an array of bool, int or float")
     return array
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from fltui.errors import BadInputError, RefusedError
+from fltui.errors import BadInputError, ExchangeError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
 from fltui.exchange.npy import write_all, write_array
@@ -162,8 +162,8 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
         raise BadInputError(f"exchange folder {root} is read-only for this user; give --exchange a writable folder")
     try:
         decode(data, ExchangeAbout, str(exchange.about))
-    except RefusedError as error:
-        raise BadInputError(str(error)) from error
+    except ExchangeError as error:
+        raise BadInputError(f"{error}; if nothing uses this exchange any more, remove that file") from error
     return exchange
 
 

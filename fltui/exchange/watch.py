@@ -7,6 +7,7 @@ something looks for it again and again with a `Backoff`.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -118,7 +119,7 @@ def is_remote(path: Path) -> bool:
     kind, longest = "", -1
     for line in lines:
         left, _, right = line.partition(" - ")
-        mount = left.split()[4].encode().decode("unicode_escape")
+        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split()[4])
         inside = real == mount or real.startswith(mount.rstrip("/") + "/")
         if inside and len(mount) >= longest:
             kind, longest = right.split()[0], len(mount)

@@ -35,14 +35,21 @@ def script_files(script: str) -> dict[str, Path]:
     queue = [found]
     while queue:
         for module in _imported(queue.pop()):
-            for beside, name in ((found.parent / f"{module}.py", f"{module}.py"), (found.parent / module, module)):
+            for name, beside in _module_files(found.parent, module).items():
                 inside = (home / name).as_posix()
-                if beside.is_dir() and (beside / "__init__.py").is_file():
-                    files.update(folder_files(beside, inside))
-                elif beside.is_file() and inside not in files:
+                if inside not in files:
                     files[inside] = beside
-                    queue.append(beside)
+                    queue += [beside] if beside.suffix == ".py" else []
     return files
+
+
+def _module_files(folder: Path, module: str) -> dict[str, Path]:
+    """The files of a module or package in `folder`, by their place below it; empty if it is not from there."""
+    if (folder / f"{module}.py").is_file():
+        return {f"{module}.py": folder / f"{module}.py"}
+    if any((folder / module).rglob("*.py")):
+        return folder_files(folder / module, module)
+    return {}
 
 
 def folder_files(folder: Path, inside: str) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from typing import cast
 
 from fltui.client.config import ExchangeFormat, TransferType
 from fltui.errors import BadInputError
@@ -60,6 +61,6 @@ def ScriptRunner(  # noqa: N802 - a class to those who use it
     return ScriptExecutor(
         task_script_path=script,
         task_script_args=script_args,
-        params_exchange_format=ExchangeFormat(server_expected_format),
-        params_transfer_type=TransferType(params_transfer_type),
+        params_exchange_format=cast(ExchangeFormat, server_expected_format),
+        params_transfer_type=cast(TransferType, params_transfer_type),
     )

@@ -38,10 +38,10 @@ def find_job(path: Path) -> Path:
     """
     if not path.exists():
         raise BadInputError(f"job {path} does not exist")
-    if path.is_file() or (path / "meta.json").is_file():
+    if not path.is_dir() or (path / "meta.json").is_file():
         return path
     folders = [entry for entry in sorted(path.iterdir()) if (entry / "meta.json").is_file()]
-    scripts = [entry for entry in sorted(path.glob("*.py")) if "FedJob" in entry.read_text(errors="replace")]
+    scripts = [entry for entry in sorted(path.glob("*.py")) if entry.is_file() and "FedJob" in _text(entry)]
     found = scripts or folders
     if len(found) != 1:
         what = (
@@ -51,3 +51,7 @@ def find_job(path: Path) -> Path:
         )
         raise BadInputError(f"folder {path} {what}: a job is a Python file with a FedJob, or a folder with meta.json")
     return found[0]
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -11,6 +11,7 @@ A job for whatever sites come has one ``app/`` with both configurations, deploye
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from fltui.errors import BadInputError, RefusedError
 from fltui.exchange.layout import array_files, check_name
-from fltui.exchange.npy import canonical, header
+from fltui.exchange.npy import canonical, map_array
 from fltui.job import registry
 from fltui.job.component import Component, ServerComponent
 from fltui.job.executors import ScriptExecutor
@@ -75,25 +76,33 @@ def write_job(job: Job, folder: Path) -> Path:
     Raises:
         BadInputError: `folder` holds something else, or a file cannot be copied.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "meta.json").is_file():
-        raise BadInputError(f"{folder} is not empty and not an exported job; nothing was written")
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        deploy: dict[str, list[str]] = {}
-        server = "app" if job.everywhere else "app_server"
-        deploy[server] = [_ALL if job.everywhere else _SERVER]
-        _write_server(job.workflow, folder / server)
-        if job.everywhere:
-            _write_site(job.everywhere, folder / "app")
-        for name, app in job.sites.items():
-            deploy[f"app_{name}"] = [name]
-            _write_site(app, folder / f"app_{name}")
-        meta = _Meta(job.name, deploy, {}, job.min_clients, list(job.mandatory_clients))
-        _write_json(meta, folder / "meta.json")
+        if folder.exists() and not (folder / "meta.json").is_file() and (folder.is_file() or any(folder.iterdir())):
+            raise BadInputError(f"{folder} is not empty and not an exported job; nothing was written")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fltui-", dir=folder.parent) as beside:
+            whole = Path(beside) / folder.name
+            _write_parts(job, whole)
+            if folder.exists():
+                shutil.rmtree(folder)
+            whole.rename(folder)
     except OSError as error:
         raise BadInputError(f"job {job.name} cannot be exported to {folder}: {error}") from error
     return folder
+
+
+def _write_parts(job: Job, folder: Path) -> None:
+    deploy: dict[str, list[str]] = {}
+    server = "app" if job.everywhere else "app_server"
+    deploy[server] = [_ALL if job.everywhere else _SERVER]
+    _write_server(job.workflow, folder / server)
+    if job.everywhere:
+        _write_site(job.everywhere, folder / "app")
+    for name, app in job.sites.items():
+        deploy[f"app_{name}"] = [name]
+        _write_site(app, folder / f"app_{name}")
+    meta = _Meta(job.name, deploy, {}, job.min_clients, list(job.mandatory_clients))
+    _write_json(meta, folder / "meta.json")
 
 
 def load_job(folder: Path) -> Job:
@@ -105,7 +114,7 @@ def load_job(folder: Path) -> Job:
     meta = _read_json(folder / "meta.json", _Meta)
     targets: dict[str, Path] = {}
     for app, names in meta.deploy_map.items():
-        check_name(app, f"{folder / 'meta.json'}: app")
+        check_name(app.removeprefix("app_"), f"{folder / 'meta.json'}: app")
         for site in names:
             if site in targets:
                 raise BadInputError(f"{folder / 'meta.json'}: deploy_map gives {site[:80]!r} two apps")
@@ -204,11 +213,9 @@ def _read_arrays(files: Any, config: Path, name: str) -> Params:
             )
         path = config.parent / name / file
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-            header(array.dtype.str, array.shape)
-        except (OSError, ValueError, EOFError, AttributeError, RefusedError) as error:
-            raise BadInputError(f"initial model {path} cannot be read: {error}") from error
-        params[parameter] = array
+            params[parameter] = map_array(path)
+        except RefusedError as error:
+            raise BadInputError(f"initial model: {error}") from error
     return as_params(params)
 
 

@@ -103,7 +103,9 @@ class Job:
         apps = list(self.sites.values())
         wanted: int = count or (len(apps) if apps else self.workflow.site_count)
         sites = dict(list(self.sites.items())[:wanted])
-        common = self.everywhere or (apps[0] if apps and all(app.is_like(apps[0]) for app in apps) else None)
+        common = self.everywhere
+        if len(sites) < wanted and common is None and all(app.is_like(apps[0]) for app in apps):
+            common = apps[0]
         if len(sites) < wanted and common is None:
             raise BadInputError(
                 f"job {self.name} has its own app for each of {len(apps)} sites and none for all, so it cannot run "

@@ -27,7 +27,8 @@ def take_requests(control: Path) -> list[Abort]:
     """Take every request that is there; a file that is none is removed unread."""
     found = []
     for path in sorted(control.glob("*.json")):
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError, OSError):
             found.append(msgspec.json.decode(path.read_bytes(), type=Abort))
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
     return found

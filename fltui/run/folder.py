@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.errors import BadInputError
-from fltui.exchange.layout import new_run_id
+from fltui.exchange.layout import new_run_id, run_stamp
 from fltui.run.journal import read_journal
 from fltui.run.state import RunState, fold
 
@@ -138,7 +138,15 @@ def list_runs(runs: Path) -> Iterator[RunFolder]:
     """The runs in a folder, newest first."""
     if runs.is_dir():
         found = [entry for entry in runs.iterdir() if (entry / "journal.jsonl").is_file()]
-        yield from map(RunFolder, sorted(found, key=lambda entry: entry.stat().st_ctime, reverse=True))
+        yield from sorted(map(RunFolder, found), key=_begun, reverse=True)
+
+
+def _begun(folder: RunFolder) -> tuple[str, int]:
+    """The time in the id, then that of the lock file, which is written once."""
+    try:
+        return run_stamp(folder.run), folder.lock.stat().st_mtime_ns
+    except OSError:
+        return run_stamp(folder.run), 0
 
 
 def find_run(name: str, runs: Path) -> RunFolder:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fltui.run.describe import describe
 from fltui.run.events import AnyEvent
+from fltui.run.visible import visible
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 
@@ -28,13 +29,13 @@ class ServerLog:
     """Writes ``server.log`` from the journal's events."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", buffering=1)
+        self._file = path.open("a", buffering=1, encoding="utf-8")
 
     def event(self, event: AnyEvent) -> None:
         """Append the event's sentence."""
         level, text = describe(event)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(event.time))
-        self._file.write(f"{stamp}.{int(event.time % 1 * 1000):03}Z {level} {text}\n")
+        self._file.write(f"{stamp}.{int(event.time % 1 * 1000):03}Z {level} {visible(text)}\n")
 
     def close(self) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
 
+from fltui.errors import BadInputError
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
@@ -93,8 +94,15 @@ class RunState:
 
 
 def fold(events: Iterable[AnyEvent]) -> RunState:
-    """The state after all of `events`."""
-    return reduce(apply, events, RunState())
+    """The state after all of `events`.
+
+    Raises:
+        BadInputError: the events do not make a run, such as a result in a round that did not start.
+    """
+    try:
+        return reduce(apply, events, RunState())
+    except KeyError as error:
+        raise BadInputError(f"the journal is not of one run: round {error} does not start before it goes on") from error
 
 
 def apply(state: RunState, event: AnyEvent) -> RunState:

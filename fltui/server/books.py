@@ -34,7 +34,11 @@ class MetricsTable:
 def write_summary(folder: RunFolder, state: RunState, finished: RunFinished) -> None:
     """Write ``summary.json``: the outcome, the sites and the rounds."""
     summary = {
-        **{name: value for name, value in to_json(finished).items() if name not in ("event", "seq", "monotonic")},
+        **{
+            name: value
+            for name, value in to_json(finished).items()
+            if name not in ("event", "seq", "time", "monotonic")
+        },
         "job": state.job,
         "workflow": state.workflow,
         "started": state.started,

@@ -187,7 +187,7 @@ class Engine:
         self._retire()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
-            mirror.look()
+            mirror.finish()
         final: dict[str, str] = {}
         if self.state.rounds_done:
             number = max(self.state.models)

@@ -18,6 +18,8 @@ _AT_ONCE = 1 << 20
 
 _LONGEST_LINE = 1 << 12
 
+_LAST_LOOKS = 64
+
 _logged = msgspec.json.Decoder(Logged)
 
 
@@ -37,6 +39,14 @@ class Mirror:
         self._report = logged
         self._names = {"log": site.log(run).name, "metrics": site.metrics(run).name}
         self._done = {"log": 0, "metrics": 0}
+
+    def finish(self) -> None:
+        """Take the rest, as much of it as a run folder is given at its end."""
+        for _ in range(_LAST_LOOKS):
+            before = dict(self._done)
+            self.look()
+            if self._done == before:
+                return
 
     def look(self) -> None:
         """Take what is new."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.collect import read_status
-from fltui.exchange.layout import ExchangeFolder, SiteFolder
-from fltui.exchange.manifest import Status
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.manifest import End, Status
+from fltui.exchange.publish import put_document
 from fltui.exchange.watch import Backoff
+from fltui.run.events import RunStatus
+from fltui.run.folder import RunFolder
 from fltui.server.roster import Roster
 
 SILENCE = 30.0
@@ -111,25 +115,40 @@ class RemoteSites:
 
     def _look_at(self, folder: SiteFolder, *, first: bool) -> None:
         roster, now = self._roster, time.monotonic()
+        if roster is None:
+            return
         status = read_status(folder)
-        if roster is None or status is None or status.site != folder.name or status.run not in ("", self._run):
+        seen = self._seen.get(folder.name)
+        if status is not None and status.site == folder.name and status.run in ("", self._run):
+            if seen is None:
+                # A status that was there before the server may be a leftover: only its change shows life.
+                self._seen[folder.name] = seen = _Seen(status, now, fresh=not first)
+            elif (status.session, status.counter) != (seen.status.session, seen.status.counter):
+                self._seen[folder.name] = seen = _Seen(status, now, fresh=True)
+        if seen is None or not seen.fresh:
             return
-        before = self._seen.get(folder.name)
-        if before is None:
-            # A status that was there before the server may be a leftover: only its change shows life.
-            self._seen[folder.name] = before = _Seen(status, now, fresh=not first)
-        elif (status.session, status.counter) != (before.status.session, before.status.counter):
-            self._seen[folder.name] = before = _Seen(status, now, fresh=True)
-        if not before.fresh:
-            return
-        if status.state == "failed":
-            roster.lose(folder.name, status.reason[:600] or "its script failed")
-        elif status.state == "finished":
-            roster.lose(folder.name, "its script ended")
-        elif now - before.at > SILENCE:
+        if now - seen.at > SILENCE:
             roster.lose(folder.name, f"not heard of for {SILENCE:g} s")
+        elif seen.status.state == "failed":
+            roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
+        elif seen.status.state == "finished":
+            roster.lose(folder.name, "its script ended")
         else:
             try:
                 roster.join(folder.name)
             except BadInputError as error:
                 roster.lose(folder.name, str(error))
+
+
+def end_dead_runs(exchange: ExchangeFolder, runs: Path) -> None:
+    """End runs of `runs` whose server died, for sites that still hold their tasks: they are to serve the new run.
+
+    A client that is not started for one run takes the task it finds; without this it would answer a dead run for ever.
+    """
+    for site in exchange.sites():
+        tasks = [task for path in site.tasks.glob("*.json") if (task := TaskId.parse(path.stem))]
+        for run in {task.run for task in tasks}:
+            folder = RunFolder(runs / run)
+            if folder.journal.is_file() and not folder.is_alive() and not site.end(run).exists():
+                end = End(PROTOCOL, run, RunStatus.ABORTED, "its server died, and another run has begun")
+                put_document(end, site.end(run), site.staging("server"))

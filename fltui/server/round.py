@@ -104,6 +104,7 @@ class Round:
     _accepted: dict[str, Result] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
     _stalled: dict[str, tuple[object, float]] = field(default_factory=dict)
+    _moved: bool = False
 
     async def collect(self, wait: Callable[[float], Awaitable[set[str]]]) -> list[Answer]:
         """Ask, wait and take in.
@@ -132,7 +133,7 @@ class Round:
         backoff = Backoff()
         hints: set[str] = set()
         while True:
-            before = len(self._accepted)
+            before, self._moved = len(self._accepted), False
             for site in sorted(hints or self._open):
                 self._take(site)
             self._drop_lost()
@@ -144,7 +145,7 @@ class Round:
             if left <= 0:
                 self._time_out()
                 break
-            if len(self._accepted) > before or self._stalled:
+            if len(self._accepted) > before or self._moved:
                 backoff.reset()
             hints = await wait(min(backoff.next(), left))
         self._check_quorum()
@@ -259,6 +260,7 @@ class Round:
         before, since = self._stalled.get(site, (None, 0.0))
         if looks != before:
             self._stalled[site] = (looks, time.monotonic())
+            self._moved = True
             return False
         return time.monotonic() - since > DELIVERY_PATIENCE
 

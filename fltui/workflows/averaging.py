@@ -27,7 +27,7 @@ def average(answers: Sequence[Answer], model: StoredModel, new: ModelWriter) -> 
     Raises:
         RunFailedError: the weights add up to nothing, or the mean overflows.
     """
-    squares = 0.0
+    norm = 0.0
     for name, entry in sorted(answers[0].entries.items()):
         with ExitStack() as files:
             terms = [
@@ -41,7 +41,7 @@ def average(answers: Sequence[Answer], model: StoredModel, new: ModelWriter) -> 
             base = files.enter_context(model.open(name)) if model.entries else None
             sink = files.enter_context(new.array(name, entry.dtype, list(entry.shape)))
             try:
-                squares += weighted_mean(terms, base, sink)
+                norm = math.hypot(norm, weighted_mean(terms, base, sink))
             except ValueError as error:
                 raise RunFailedError(f"parameter {name!r} cannot be averaged: {error}") from error
-    return math.sqrt(squares)
+    return norm

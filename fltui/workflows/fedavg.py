@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+
+import numpy as np
 
 from fltui.aggregation.mean import weighted_metrics
 from fltui.errors import BadInputError
@@ -44,16 +47,21 @@ class FedAvg(Workflow):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise BadInputError(f"FedAvg: {name} is {value!r}, expected a whole number of at least {least}")
-        if self.min_clients is not None and not 1 <= self.min_clients <= self.num_clients:
+        quorum = self.min_clients
+        if quorum is not None and (type(quorum) is not int or not 1 <= quorum <= self.num_clients):
             raise BadInputError(
                 f"FedAvg: min_clients is {self.min_clients!r}, expected 1 to num_clients, which is {self.num_clients}"
             )
-        if self.round_timeout is not None and not self.round_timeout > 0:
+        seconds = self.round_timeout
+        if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < math.inf):
             raise BadInputError(f"FedAvg: round_timeout is {self.round_timeout!r}, expected seconds above 0")
         try:
             object.__setattr__(self, "model", {} if self.model is None else as_params(self.model))
         except (TypeError, ValueError) as error:
             raise BadInputError(f"FedAvg: model: {error}") from error
+        for name, array in self.model.items():
+            if not np.isfinite(array).all():
+                raise BadInputError(f"FedAvg: model: parameter {name!r} holds NaN or Inf")
 
     @property
     def rounds(self) -> range:

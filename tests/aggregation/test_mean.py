@@ -176,10 +176,10 @@ def test_an_array_without_elements_has_a_mean_without_elements() -> None:
     assert sink.blocks == []
 
 
-@pytest.mark.parametrize(("base", "squares"), [(None, 25.0), (np.array([3.0, 0.0]), 16.0)])
-def test_the_change_is_measured_against_the_base(base: Array | None, squares: float) -> None:
+@pytest.mark.parametrize(("base", "norm"), [(None, 5.0), (np.array([3.0, 0.0]), 4.0)])
+def test_the_change_is_measured_against_the_base(base: Array | None, norm: float) -> None:
     source = None if base is None else ArraySource(base)
-    assert weighted_mean([full(np.array([3.0, 4.0]))], source, ListSink()) == squares
+    assert weighted_mean([full(np.array([3.0, 4.0]))], source, ListSink()) == norm
 
 
 @pytest.mark.parametrize("terms", [[], [full(np.ones(1), 0.0)], [full(np.ones(1), 0.0), full(np.ones(1), 0.0)]])
@@ -196,8 +196,19 @@ def test_a_difference_needs_a_base() -> None:
 @pytest.mark.parametrize("dtype", ["<f2", "<f4"])
 def test_a_mean_that_overflows_is_an_error(dtype: str) -> None:
     largest = np.array([np.finfo(dtype).max], dtype)
-    with pytest.raises(ValueError, match="overflows to infinity"):
+    with pytest.raises(ValueError, match="does not fit into"):
         average(diff(largest), base=largest)
+
+
+def test_an_integer_mean_never_wraps() -> None:
+    with pytest.raises(ValueError, match="does not fit into int8"):
+        average(diff(np.array([100], np.int8)), base=np.array([100], np.int8))
+    with pytest.raises(ValueError, match="does not fit into int64"):
+        average(full(np.array([2**63 - 1], np.int64)))
+
+
+def test_the_norm_of_a_huge_change_is_finite() -> None:
+    assert weighted_mean([full(np.array([3e200, 4e200]))], None, ListSink()) == pytest.approx(5e200)
 
 
 def test_metrics_are_averaged_with_the_weights() -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fltui.errors import NotYetError, RefusedError
-from fltui.exchange.collect import Spec, read_params, read_result, read_status, read_task, store_arrays
+from fltui.exchange.collect import LARGEST_NUMBER, Spec, read_params, read_result, read_status, read_task, store_arrays
 from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document
@@ -169,7 +169,7 @@ def test_a_result_of_another_protocol_is_refused(site: SiteFolder) -> None:
         look(site)
 
 
-@pytest.mark.parametrize("weight", [0, 1, 0.25, 10**18])
+@pytest.mark.parametrize("weight", [0, 1, 0.25, 2**53])
 def test_a_weight_is_any_finite_number_from_0(site: SiteFolder, weight: float) -> None:
     answer(site, MODEL, meta={"NUM_STEPS_CURRENT_ROUND": weight})
     assert look(site).meta["NUM_STEPS_CURRENT_ROUND"] == weight
@@ -362,7 +362,8 @@ def test_storing_again_is_harmless(site: SiteFolder, store: Path) -> None:
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
 def test_signed_zeros_and_subnormals_pass_unchanged(site: SiteFolder, store: Path, dtype: str) -> None:
     kind = np.finfo(dtype)
-    array = np.array([-0.0, 0.0, kind.smallest_subnormal, -kind.smallest_subnormal, kind.max, kind.min], dtype)
+    largest = min(float(kind.max), LARGEST_NUMBER)
+    array = np.array([-0.0, 0.0, kind.smallest_subnormal, -kind.smallest_subnormal, largest, -largest], dtype)
     answer(site, {"w": array})
     (entry,) = take(site, store, {"w": (dtype, (6,))}).arrays
     assert np.load(store / f"{entry.blake3}.npy").tobytes() == array.tobytes()
@@ -466,3 +467,16 @@ def test_a_status_that_cannot_be_read_is_none(site: SiteFolder, data: bytes) -> 
 
 def test_a_site_without_a_status_has_none(site: SiteFolder) -> None:
     assert read_status(site) is None
+
+
+@pytest.mark.parametrize("weight", [10**400, 2**53 + 2, 1.7e308, -(10**400)])
+def test_a_weight_beyond_counting_is_refused(site: SiteFolder, store: Path, weight: float) -> None:
+    answer(site, {"w": np.ones(1)}, meta={"NUM_STEPS_CURRENT_ROUND": weight})
+    with pytest.raises(RefusedError, match="expected a finite number of at least 0"):
+        take(site, store, {"w": ("<f8", (1,))})
+
+
+def test_a_metric_that_would_overflow_a_sum_is_refused(site: SiteFolder, store: Path) -> None:
+    answer(site, {"w": np.ones(1)}, metrics={"loss": 1e308})
+    with pytest.raises(RefusedError, match=r"metric 'loss' is 1e\+308"):
+        take(site, store, {"w": ("<f8", (1,))})

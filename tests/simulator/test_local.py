@@ -52,8 +52,7 @@ def test_the_run_ends_with_the_job_script_that_started_it(tmp_path: Path, sent: 
     with subprocess.Popen([sys.executable, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while "round 0 started" not in process.stdout.readline():
-            pass
+        assert any("round 0 started" in line for line in process.stdout)
         process.send_signal(sent)
         assert told in process.stderr.read()  # until the run has closed it
     assert processes_of(tmp_path) == []
