@@ -154,6 +154,24 @@ def test_a_manifest_before_its_arrays_is_waited_for(site: SiteFolder, session: S
     np.testing.assert_array_equal(model.params["numpy_key"], WEIGHTS)
 
 
+def test_arrays_that_never_come_hold_nobody_for_ever(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    (site.tasks / task.task_id / "numpy_key.npy").unlink()
+    assert session.receive(timeout=0.05) is None
+    remove_published(site.tasks, task.task_id)
+    end(site)
+    assert session.receive() is None
+
+
+def test_a_share_that_is_away_is_waited_for(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    away = site.root.with_name("away")
+    site.root.rename(away)
+    assert not session.wait_for_task(timeout=0)
+    away.rename(site.root)
+    assert session.wait_for_task(timeout=0)
+
+
 def test_half_a_manifest_is_no_task_yet(site: SiteFolder, session: Session) -> None:
     task = publish(site, 0, {})
     path = site.tasks / f"{task.task_id}.json"

@@ -32,6 +32,13 @@ def test_new_lines_are_appended(site: SiteFolder, tmp_path: Path) -> None:
     assert (tmp_path / "a.log").read_text() == "one\ntwo\nthr"
 
 
+def test_the_end_takes_all_that_is_left(site: SiteFolder, tmp_path: Path) -> None:
+    mirror = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None)
+    site.log(RUN).write_bytes(b"x" * 5_000_000)
+    mirror.finish()
+    assert (tmp_path / "a.log").stat().st_size == 5_000_000
+
+
 def test_values_are_reported_line_by_line(site: SiteFolder) -> None:
     found: list[tuple[str, Logged]] = []
     mirror = Mirror(site, RUN, None, lambda name, logged: found.append((name, logged)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from fltui.errors import RunFailedError
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
 from fltui.exchange.manifest import Status
 from fltui.exchange.publish import open_site, put_document
+from fltui.run.folder import RunFolder, create_run
 from fltui.server import remote
-from fltui.server.remote import RemoteSites
+from fltui.server.remote import RemoteSites, end_dead_runs
 from fltui.server.roster import Roster
 
 RUN = "hello-20260101T000000Z-abcd"
@@ -82,6 +84,15 @@ async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None
     assert watched.look() == ["a joined"]
 
 
+async def test_a_status_that_vanishes_is_silence(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1)
+    watched.look()
+    watched.exchange.site("a").status.unlink()
+    assert watched.look(remote.SILENCE - 1) == []
+    assert watched.look(2) == ["a lost: not heard of for 30 s"]
+
+
 async def test_a_failed_script_tells_its_reason(watched: Watched) -> None:
     await watched.start()
     watched.say("waiting", 1)
@@ -96,6 +107,25 @@ async def test_a_site_at_work_for_another_run_is_not_ours(watched: Watched) -> N
     await watched.start()
     watched.say("training", 1, run="other-20260101T000000Z-0000")
     assert watched.look() == []
+
+
+def test_a_run_whose_server_died_is_ended_for_its_sites(tmp_path: Path) -> None:
+    exchange = ExchangeFolder(tmp_path / "exchange")
+    site = exchange.site("a")
+    open_site(site, "server")
+    open_site(site, "site")
+    put_document(Status(PROTOCOL, "a", "waiting", 1, "s"), site.status, site.staging("site"))
+    runs = tmp_path / "runs"
+    dead, live, foreign = create_run(runs, "dead"), create_run(runs, "live"), RunFolder(tmp_path / "other" / "foreign")
+    for folder in (dead, live, foreign):
+        (site.tasks / f"{TaskId(folder.run, 0, 'train')}.json").write_text("{}")
+    for folder in (dead, live):
+        folder.journal.touch()
+    held = [folder.hold() for folder in (dead, live)]
+    os.close(held[0])
+    end_dead_runs(exchange, runs)
+    assert [site.end(folder.run).exists() for folder in (dead, live, foreign)] == [True, False, False]
+    os.close(held[1])
 
 
 async def test_garbage_in_a_status_is_no_site(watched: Watched) -> None:
