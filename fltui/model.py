@@ -69,6 +69,8 @@ def as_params(model: Any) -> Params:
     for name, value in named.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"parameter names are non-empty text, not {name!r}")
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise TypeError(f"parameter name {name!r} has half of a surrogate pair, which is no text")
         array = np.asarray(value)
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"parameter {name!r} has dtype {array.dtype}; arrays of bool, int and float travel")

@@ -6,7 +6,7 @@ import os
 import sys
 
 from fltui.errors import BadInputError, ClientError, FltuiError, RunAbortedError
-from fltui.run.visible import visible
+from fltui.exchange.visible import visible
 
 FAILED, BAD_INPUT, ABORTED, INTERRUPTED = 1, 2, 3, 130
 

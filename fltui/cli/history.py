@@ -27,7 +27,7 @@ def runs(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
 
     Example: fltui runs
     """
-    rows = [_overview(folder) for folder in list_runs(runs.absolute())]
+    rows = [_row(folder) for folder in list_runs(runs.absolute())]
     if json:
         for row in rows:
             say_json(row)
@@ -36,9 +36,22 @@ def runs(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         say(f"no runs in {runs.absolute()}; 'fltui run JOB' makes one")
     width = max((len(row["run"]) for row in rows), default=0)
     for row in rows:
-        state = row["state"] if row["alive"] or row["state"].startswith("FINISHED") else f"{row['state']} (server gone)"
+        state = _state_text(row)
         rounds = f"{row['rounds']}/{row['total_rounds']} rounds"
         say(f"{row['run']:{width}}  {state:20}  {rounds:14}  {row['seconds']:8.2f} s{metrics_text(row['metrics'])}")
+
+
+def _row(folder: RunFolder) -> dict[str, Any]:
+    """One run for the list; a journal that cannot be read does not hide the others."""
+    try:
+        return _overview(folder)
+    except BadInputError as error:
+        return {**_overview(folder, RunState()), "state": "UNREADABLE", "reason": str(error)}
+
+
+def _state_text(row: dict[str, Any]) -> str:
+    over = row["alive"] or row["state"].startswith(("FINISHED", "UNREADABLE"))
+    return row["state"] if over else f"{row['state']} (server gone)"
 
 
 def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
@@ -60,7 +73,7 @@ def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
             }
         )
         return
-    say(f"{overview['run']}  {overview['state']}")
+    say(f"{overview['run']}  {_state_text(overview)}")
     if state.reason:
         say(f"  {state.reason}")
     progress = f"{state.rounds_done} of {state.total_rounds} rounds, {state.seconds:.2f} s"

@@ -13,7 +13,7 @@ from fltui import __version__
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say, say_json
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.errors import BadInputError
-from fltui.exchange.layout import check_name
+from fltui.exchange.layout import check_site
 from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
 from fltui.job.folder import write_job
@@ -33,7 +33,7 @@ def client(
 
     Example: fltui client train.py --epochs 2 --site clinic-a --exchange /mnt/shared/exchange
     """
-    check_name(site, "site")
+    check_site(site)
     if not script.is_file():
         raise BadInputError(f"script {script} does not exist")
     config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability)

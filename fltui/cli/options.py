@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from fltui.exchange.visible import visible
 from fltui.exchange.watch import WatchMode
-from fltui.run.visible import visible
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Runs = Annotated[Path, typer.Option(envvar="FLTUI_RUNS", help="Folder of run folders.", show_envvar=True)]

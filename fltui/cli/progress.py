@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fltui.cli.options import say, say_json
+from fltui.exchange.visible import visible
 from fltui.run.describe import describe, metrics_text
 from fltui.run.events import (
     AnyEvent,
@@ -22,7 +24,6 @@ from fltui.run.events import (
 )
 from fltui.run.folder import RunFolder
 from fltui.run.journal import to_json
-from fltui.run.visible import visible
 
 Show = Callable[[AnyEvent], None]
 
@@ -31,12 +32,30 @@ Show = Callable[[AnyEvent], None]
 def shown(folder: RunFolder, *, as_json: bool) -> Iterator[Show]:
     """Show events in the way that fits where the output goes."""
     if as_json:
-        yield lambda event: say_json(event_json(event, folder.root))
+        yield _while_read(lambda event: say_json(event_json(event, folder.root)))
     elif sys.stdout.isatty():
         with _live() as show:
-            yield show
+            yield _while_read(show)
     else:
-        yield _plain
+        yield _while_read(_plain)
+
+
+def _while_read(show: Show) -> Show:
+    """Show events as long as somebody takes them: a reader that goes away, or a full disk, does not end a run."""
+    lost = False
+
+    def show_on(event: AnyEvent) -> None:
+        nonlocal lost
+        if lost:
+            return
+        try:
+            show(event)
+            sys.stdout.flush()
+        except OSError:
+            lost = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return show_on
 
 
 def event_json(event: AnyEvent, root: Path) -> dict[str, Any]:
@@ -52,7 +71,6 @@ def _plain(event: AnyEvent) -> None:
     level, text = describe(event)
     if level != "DEBUG" and not isinstance(event, RunFinished):
         say(text)
-        sys.stdout.flush()
 
 
 @contextmanager

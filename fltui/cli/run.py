@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ import typer
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say
 from fltui.client.config import Durability
 from fltui.errors import BadInputError
-from fltui.exchange.layout import ExchangeFolder, check_name
+from fltui.exchange.layout import ExchangeFolder, check_site
 from fltui.exchange.publish import open_exchange
 from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
@@ -95,7 +96,8 @@ def server(
     if not json:
         say(f"waiting for {wanted} sites; start each in a shell of its own:")
         for name in names or ["NAME"]:
-            say(f"  fltui client {_script(prepared, name)} --site {name} --exchange {prepared.exchange.root}")
+            script, exchange_text = shlex.quote(str(_script(prepared, name))), shlex.quote(str(prepared.exchange.root))
+            say(f"  fltui client {script} --site {name} --exchange {exchange_text}")
         sys.stdout.flush()
     _run(prepared, fleet, options, as_json=json)
 
@@ -142,7 +144,7 @@ def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
         if int(sites) < 1:
             raise BadInputError(f"--sites is {sites}, expected at least 1")
         return int(sites), []
-    return None, [check_name(name.strip(), "site") for name in sites.split(",")]
+    return None, [check_site(name.strip()) for name in sites.split(",")]
 
 
 def _script(prepared: _Prepared, name: str) -> Path:
@@ -164,7 +166,7 @@ def _run(prepared: _Prepared, fleet: Fleet, options: EngineOptions, *, as_json: 
         _say_outcome(finished, prepared.folder)
     if finished.state is not RunStatus.COMPLETED:
         from fltui import cli
-        from fltui.run.visible import visible
+        from fltui.exchange.visible import visible
 
         what = finished.state.value.removeprefix("FINISHED:").lower()
         typer.echo(f"error: run {finished.run} {what}: {visible(finished.reason)}", err=True)

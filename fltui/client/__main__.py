@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from fltui.client.api import open_session
 from fltui.client.config import load_config
@@ -43,12 +44,12 @@ def main() -> int:
     except SystemExit as stop:
         if stop.code in (None, 0):
             session.close()
-            return 0
+            return session.exit_code
         code = stop.code if isinstance(stop.code, int) else 1
         said = f"the script called sys.exit({stop.code!r})"
         print(said, file=sys.stderr)
         session.close("failed", said)
-        return code
+        _end_now(code)
     except KeyboardInterrupt:
         session.close("failed", "interrupted")
         return 130
@@ -56,9 +57,16 @@ def main() -> int:
         own = own_frames(error)
         traceback.print_exception(own)
         session.close("failed", reason(own))
-        return 1
+        _end_now(1)
     session.close()
-    return 0
+    return session.exit_code
+
+
+def _end_now(code: int) -> NoReturn:
+    """End a failed script's process, whatever threads it left running: they would look like life."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _follow_lifeline() -> None:

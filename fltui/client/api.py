@@ -91,8 +91,11 @@ def send(model: FLModel, clear_cache: bool = True) -> None:
 
 
 def is_running() -> bool:
-    """Wait for the next task: True when there is one, False when the run has ended."""
-    return _current().wait_for_task()
+    """Wait for the next task: True when there is one, False when the run has ended.
+
+    A task that was received is to be answered with `send` before the next call.
+    """
+    return _current().is_running()
 
 
 def is_train() -> bool:

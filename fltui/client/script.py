@@ -41,4 +41,6 @@ def reason(error: BaseException) -> str:
     places = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) or not places:
         return what[:500]
-    return f"{what[:500]} ({Path(places[-1].filename).name}, line {places[-1].lineno})"
+    package = Path(__file__).resolve().parent.parent
+    outside = [place for place in places if package not in Path(place.filename).parents] or places
+    return f"{what[:500]} ({Path(outside[-1].filename).name}, line {outside[-1].lineno})"

@@ -19,12 +19,13 @@ import numpy as np
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.output import LogFile
-from fltui.errors import ClientError, NotYetError
+from fltui.errors import BadInputError, ClientError, ExchangeError, NotYetError
 from fltui.exchange.collect import read_params, read_task
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp
-from fltui.exchange.manifest import Logged, Result, Task
-from fltui.exchange.npy import write_all
-from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
+from fltui.exchange.manifest import MANIFEST_LIMIT, End, Logged, Result, Task, decode
+from fltui.exchange.npy import open_beneath, read_bytes, write_all
+from fltui.exchange.publish import check_exchange, hold_site, open_site, put_arrays, put_document, remove_published
+from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
 
@@ -53,7 +54,14 @@ class Session:
         self._answered: list[TaskId] = []
         self._durable = config.durability is Durability.POWER
         self._optimizer_noted = False
+        self._skipped = False
+        self.exit_code = 0
+        """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
+        if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
+            raise BadInputError(f"exchange folder {exchange.root} does not exist, nor does the folder it would be in")
+        check_exchange(exchange)
         open_site(self.site, "site")
+        self._lock = hold_site(self.site, self.run)
         self._arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._watcher = Watcher(self._arrivals.put, exchange.root, config.watch)
         self._watcher.add(self.site.tasks)
@@ -65,6 +73,11 @@ class Session:
     def ready(self) -> None:
         """The script has called `init`: it can be given tasks."""
         self._heartbeat.say("waiting", run=self.run)
+
+    def is_running(self) -> bool:
+        """Wait for the next task or the end, see `wait_for_task`."""
+        self._skipped = self._model is not None
+        return self.wait_for_task()
 
     def wait_for_task(self, timeout: float | None = None) -> bool:
         """Wait until there is a task to answer or the run ends.
@@ -94,6 +107,10 @@ class Session:
     def receive(self, timeout: float | None = None) -> FLModel | None:
         """The task's model, or the next task's if that was answered; None at the end or after `timeout`."""
         if self._model is not None and self.task is not None:
+            if self._skipped:
+                raise ClientError(
+                    f"round {self.task.round} was received and not answered: call send() before the next is_running()"
+                )
             return self._model
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         backoff = Backoff()
@@ -185,6 +202,8 @@ class Session:
         self._retire()
         self._log.finish()
         self._heartbeat.finish(state, run=self.run, reason=reason)
+        if self._lock is not None:
+            os.close(self._lock)
 
     def _pause(self, seconds: float) -> None:
         """Wait until something arrives, `seconds` at most."""
@@ -203,9 +222,10 @@ class Session:
         latest = {task.run: max(other.round for other in tasks if other.run == task.run) for task in tasks}
         open_tasks = [task for task in tasks if task.round == latest[task.run] and not self._is_answered(task)]
         if not open_tasks:
-            if self.run in ended:
+            if self.run in ended and not self.ended:
                 self.ended = True
                 self.task = self._model = None
+                self._tell_end()
             return False
         newest = max(open_tasks, key=lambda task: (run_stamp(task.run), task.run, task.round, task.attempt, task.name))
         if self.task is not None and self.task.task_id == str(newest):
@@ -220,6 +240,18 @@ class Session:
             self._log.open(self.site.log(self.run))
         return True
 
+    def _tell_end(self) -> None:
+        """Say how the run ended, unless it ended well."""
+        where = f"tasks/{self.run}.end.json"
+        try:
+            with open_beneath(self.site.root, "tasks", f"{self.run}.end.json") as fd:
+                end = decode(read_bytes(fd, MANIFEST_LIMIT, where), End, where)
+        except ExchangeError:
+            return  # the name alone ends the run
+        if end.state != "FINISHED:COMPLETED":
+            self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
+            print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
+
     def _concerns(self, task: TaskId, ended: set[str]) -> bool:
         return task.run not in ended and (not self.run or task.run == self.run)
 
@@ -228,7 +260,7 @@ class Session:
 
     def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
         try:
-            params = as_params(model.params or {})
+            params = as_params({} if model.params is None else model.params)
         except TypeError as error:
             raise ClientError(f"send(): {error}") from error
         metrics = {

@@ -161,7 +161,7 @@ def _finiteness(dtype: str) -> Callable[[memoryview], bool]:
 def _check_weight(weight: object, where: str) -> None:
     if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= LARGEST_WEIGHT:
         said = "a huge number" if isinstance(weight, int) and abs(weight) > LARGEST_WEIGHT else repr(weight)[:80]
-        raise RefusedError(f"{where}: meta {NUM_STEPS!r} is {said}, expected a finite number of at least 0")
+        raise RefusedError(f"{where}: meta {NUM_STEPS!r} is {said}, expected a number from 0 to 2**53")
 
 
 def _check_files(entries: Sequence[ArrayEntry], where: str) -> None:

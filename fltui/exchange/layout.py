@@ -42,6 +42,17 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def check_site(name: str) -> str:
+    """`check_name` for a site; ``server`` is not one.
+
+    Raises:
+        BadInputError: see `check_name`.
+    """
+    if name.lower() == "server":
+        raise BadInputError("site name 'server' cannot be used: it means the server")
+    return check_name(name, "site")
+
+
 def is_name(name: str) -> bool:
     """Whether `name` passes `check_name`."""
     try:
@@ -169,7 +180,7 @@ class ExchangeFolder:
         Raises:
             BadInputError: the name could leave the exchange folder or is not portable.
         """
-        return SiteFolder(self.root / check_name(name, "site"), name)
+        return SiteFolder(self.root / check_site(name), name)
 
     def sites(self) -> list[SiteFolder]:
         """Every folder that a site has announced itself in, by name."""

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from fltui.errors import BadInputError, ExchangeError
+from fltui.errors import BadInputError, ExchangeError, NotYetError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
 from fltui.exchange.npy import write_all, write_array
+
+if sys.platform != "win32":
+    import fcntl
 
 _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
@@ -136,6 +140,49 @@ def open_site(site: SiteFolder, side: str) -> None:
         raise BadInputError(f"site folder {site.root} is read-only for this user; {written.name}/ must be writable")
 
 
+def hold_site(site: SiteFolder, run: str) -> int | None:
+    """Hold a site for this process, so that no second script answers in its name.
+
+    Args:
+        site: the site.
+        run: the one run that is served; scripts that serve different runs do not meet.
+
+    Returns:
+        A descriptor that must stay open; None where the file system has no locks.
+
+    Raises:
+        BadInputError: another process holds it.
+    """
+    if sys.platform == "win32":
+        return None
+    fd = os.open(site.staging("site") / f"{run or 'any-run'}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise BadInputError(f"site {site.name} is served by another process already; see {site.status}") from error
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def check_exchange(exchange: ExchangeFolder) -> None:
+    """Make sure that an exchange, if there is one yet, speaks this protocol.
+
+    Raises:
+        BadInputError: it does not.
+    """
+    try:
+        decode(exchange.about.read_bytes(), ExchangeAbout, str(exchange.about))
+    except FileNotFoundError:
+        return
+    except NotYetError as error:
+        raise BadInputError(f"{error}; if nothing uses this exchange any more, remove that file") from error
+    except (ExchangeError, OSError) as error:
+        raise BadInputError(str(error)) from error
+
+
 def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
     """Make sure that `root` is an exchange of this protocol that this user can write in.
 
@@ -155,15 +202,11 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
             except OSError:
                 os.replace(beside, exchange.about)
             beside.unlink(missing_ok=True)
-        data = exchange.about.read_bytes()
     except OSError as error:
         raise BadInputError(f"exchange folder {root} cannot be used: {error.strerror} ({error.filename})") from error
     if not os.access(root, os.W_OK):
         raise BadInputError(f"exchange folder {root} is read-only for this user; give --exchange a writable folder")
-    try:
-        decode(data, ExchangeAbout, str(exchange.about))
-    except ExchangeError as error:
-        raise BadInputError(f"{error}; if nothing uses this exchange any more, remove that file") from error
+    check_exchange(exchange)
     return exchange
 
 

@@ -6,6 +6,7 @@ something looks for it again and again with a `Backoff`.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -73,6 +74,8 @@ class Watcher:
         if mode is WatchMode.EVENTS or (mode is WatchMode.AUTO and not is_remote(root)):
             from watchdog.observers import Observer
 
+            # It warns of events that come while it stops; what is a hint may be lost.
+            logging.getLogger("watchdog").addHandler(logging.NullHandler())
             self._observer = Observer()
             self._observer.daemon = True
             self._observer.start()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fltui.errors import BadInputError
-from fltui.exchange.layout import check_name
+from fltui.exchange.layout import check_name, check_site
 from fltui.job import bundle, handover
 from fltui.job.component import ServerComponent
 from fltui.job.executors import ScriptExecutor
@@ -60,7 +60,7 @@ class FedJob:
         if unknown := kwargs.keys() - {"tasks"}:
             raise BadInputError(f"FedJob.to() has no argument {min(unknown)!r}")
         if target not in (SERVER, ALL_SITES):
-            check_name(target, "site")
+            check_site(target)
         if isinstance(obj, ServerComponent) and target == SERVER:
             if self._workflow is not None:
                 raise BadInputError(f"job {self.name} has a workflow already; a job has one")
@@ -157,6 +157,7 @@ def _run_with_lifeline(command: list[str]) -> int:
         os.close(read)
         while True:
             with contextlib.suppress(KeyboardInterrupt):  # the command got the same Ctrl-C and is stopping its sites
-                return process.wait()
+                code = process.wait()
+                return code if code >= 0 else 128 - code
     finally:
         os.close(write)

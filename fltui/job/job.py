@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fltui.errors import BadInputError
-from fltui.exchange.layout import check_name
+from fltui.exchange.layout import check_name, check_site
 from fltui.job.component import ServerComponent
 from fltui.job.executors import ScriptExecutor
 
@@ -56,7 +56,9 @@ class Job:
     def __post_init__(self) -> None:
         check_name(self.name, "job")
         for name in (*self.sites, *self.mandatory_clients):
-            check_name(name, "site")
+            check_site(name)
+        if len({name.lower() for name in self.sites}) < len(self.sites):
+            raise BadInputError(f"job {self.name}: two sites differ in upper and lower case only")
         if self.min_clients < 1:
             raise BadInputError(f"job {self.name}: min_clients is {self.min_clients}, expected at least 1")
         if self.sites and not self.everywhere and (unknown := set(self.mandatory_clients) - self.sites.keys()):

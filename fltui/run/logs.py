@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fltui.exchange.visible import visible
 from fltui.run.describe import describe
 from fltui.run.events import AnyEvent
-from fltui.run.visible import visible
 
 LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
 

@@ -157,7 +157,8 @@ class Engine:
         except RunAbortedError as error:
             status, reason = RunStatus.ABORTED, str(error)
         except OSError as error:
-            reason = f"the server cannot go on: {error.strerror} ({error.filename})"
+            place = error.filename or f"{self._exchange.root} or {self.folder.root}"
+            reason = f"the server cannot go on: {error.strerror} ({place})"
         finally:
             finished = await self._finish(status, reason)
         return finished
@@ -218,7 +219,7 @@ class Engine:
                 gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(self._roster.absent.items()))
                 present = len(self._roster.present)
                 raise RunFailedError(
-                    f"round {self._next_round} cannot start: {present} sites are there, {at_least} needed; {gone}"
+                    f"round {self._next_round} cannot start: {present} of {at_least} sites needed are there; {gone}"
                 )
             await self._wait(min(backoff.next(), left))
         return tuple(sorted(self._roster.present))

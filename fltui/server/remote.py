@@ -15,7 +15,7 @@ from fltui.exchange.publish import put_document
 from fltui.exchange.watch import Backoff
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
-from fltui.server.roster import Roster
+from fltui.server.roster import SCRIPT_ENDED, Roster
 
 SILENCE = 30.0
 """Seconds without any change of its status after which a site is lost."""
@@ -73,6 +73,9 @@ class RemoteSites:
             self._look_now()
             if len(roster.present) >= self._wanted:
                 return
+            if self._names and len(set(self._names) - roster.absent.keys()) < self._at_least:
+                causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
+                raise RunFailedError(f"round 0 cannot start: {self._at_least} sites are needed; {causes}")
             left = deadline - time.monotonic()
             if left <= 0:
                 break
@@ -132,7 +135,7 @@ class RemoteSites:
         elif seen.status.state == "failed":
             roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
         elif seen.status.state == "finished":
-            roster.lose(folder.name, "its script ended")
+            roster.lose(folder.name, SCRIPT_ENDED)
         else:
             try:
                 roster.join(folder.name)

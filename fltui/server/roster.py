@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+SCRIPT_ENDED = "its script ended before the run did; it must answer while flare.is_running()"
+"""Why a site is lost whose script just returned."""
+
 
 class Roster:
     """The sites of one run.

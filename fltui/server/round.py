@@ -280,8 +280,7 @@ class Round:
 
     def _time_out(self) -> None:
         for site in [*self._open, *self._waiting]:
-            self._failed[site] = f"no answer within {self.request.timeout:g} s"
-        self._open.clear()
+            self._reject(site, f"no answer within {self.request.timeout:g} s")
         self._waiting.clear()
 
     def _check_quorum(self) -> None:

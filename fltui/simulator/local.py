@@ -23,7 +23,7 @@ from fltui.exchange.watch import LONGEST_WAIT, WatchMode
 from fltui.job.handover import LIFELINE
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
-from fltui.server.roster import Roster
+from fltui.server.roster import SCRIPT_ENDED, Roster
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -123,7 +123,7 @@ class LocalSites:
             return f"its script was killed by {signal.Signals(-code).name}"
         if code:
             return f"its script ended with exit code {code}; see logs/{name}.log"
-        return "its script ended before the run did; it must answer while flare.is_running()"
+        return SCRIPT_ENDED
 
     def look(self) -> None:
         """Nothing to look for: the end of a process tells itself."""

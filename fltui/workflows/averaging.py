@@ -13,10 +13,11 @@ from fltui.run.models import ModelWriter, StoredModel
 from fltui.workflows.workflow import Answer
 
 
-def average(answers: Sequence[Answer], model: StoredModel, new: ModelWriter) -> float:
+def average(number: int, answers: Sequence[Answer], model: StoredModel, new: ModelWriter) -> float:
     """Write the weighted mean of `answers` into `new`.
 
     Args:
+        number: of the round, for the sentence.
         answers: by name of the site, which fixes the order of summation; all with the same parameters.
         model: what the sites received; without arrays in a first round that has none.
         new: takes the next model.
@@ -43,5 +44,7 @@ def average(answers: Sequence[Answer], model: StoredModel, new: ModelWriter) -> 
             try:
                 norm = math.hypot(norm, weighted_mean(terms, base, sink))
             except ValueError as error:
-                raise RunFailedError(f"parameter {name!r} cannot be averaged: {error}") from error
+                sites = ", ".join(answer.site for answer in answers)
+                where = f"round {number}: parameter {name!r} of {sites}"
+                raise RunFailedError(f"{where} cannot be averaged: {error}") from error
     return norm

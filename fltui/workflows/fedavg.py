@@ -103,7 +103,7 @@ class FedAvg(Workflow):
             )
             answers = await federation.ask(request)
             with federation.new_model(number + 1, sorted(answers[0].entries)) as new:
-                update_norm = average(answers, model, new)
+                update_norm = average(number, answers, model, new)
             metrics = weighted_metrics([(answer.weight, answer.metrics) for answer in answers])
             model = federation.finish_round(request, answers, update_norm, metrics)
 

@@ -51,6 +51,16 @@ def test_runs_of_nothing_says_so(tmp_path: Path) -> None:
     assert (done.code, "no runs in" in done.out) == (0, True)
 
 
+def test_a_broken_journal_does_not_hide_the_other_runs(tmp_path: Path) -> None:
+    assert fltui(tmp_path, "run", HELLO).code == 0
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "journal.jsonl").write_text("{\n")
+    done = fltui(tmp_path, "runs")
+    assert done.code == 0
+    assert "FINISHED:COMPLETED" in done.out
+    assert "UNREADABLE" in done.out
+
+
 def test_show_gives_rounds_sites_and_model(folder: Path) -> None:
     found = only(fltui(folder, "show", "last", "--json"))
     assert sorted(found["sites"]) == ["site-0", "site-1"]  # type: ignore[call-overload]  # JSON

@@ -260,6 +260,34 @@ def test_a_script_serves_by_its_environment_alone(tmp_path: Path) -> None:
     assert (run.returncode, end["state"]) == (0, "FINISHED:COMPLETED")
 
 
+def test_a_client_that_fails_before_the_start_ends_the_run(tmp_path: Path) -> None:
+    path = write_job(tmp_path / "job", {"a": "import no_such_module\n", "b": GOOD})
+    with started(tmp_path, "server", path, "--json", "--wait", "60", "--durability", "process") as server:
+        events_until(server, "run_started")
+        assert fltui(tmp_path, "client", tmp_path / "job" / "a.py", "--site", "a").code == 1
+        end = events_until(server, "run_finished")[-1]
+    assert "a: ModuleNotFoundError: No module named 'no_such_module' (a.py, line 1)" in end["reason"]
+
+
+def test_a_client_tells_how_the_run_ended(tmp_path: Path) -> None:
+    path = write_job(tmp_path / "job", {"a": script("flare.send(flare.FLModel(params={'numpy_key': weights[:1]}))")})
+    with started(tmp_path, "server", path, "--json", "--wait", "30", "--durability", "process") as server:
+        client = fltui(tmp_path, "client", tmp_path / "job" / "a.py", "--site", "a")
+        events_until(server, "run_finished")
+    assert client.code == 1
+    assert "ended: FINISHED:FAILED: round 0: 0 of 1 sites answered" in client.err
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    with started(tmp_path, "run", HELLO, "--rounds", "30", "--json") as process:
+        events_until(process, "round_finished")
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait()
+    (row,) = (json.loads(line) for line in fltui(tmp_path, "runs", "--json").out.splitlines())
+    assert (row["state"], row["rounds"]) == ("FINISHED:COMPLETED", 30)
+
+
 @pytest.mark.parametrize("how", ["client", "environment"])
 def test_a_client_that_raises_fails_the_round_at_once(tmp_path: Path, how: str) -> None:
     path = write_job(tmp_path / "job", {"a": script("raise ValueError('boom')")})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.output import LogFile
 from fltui.client.session import Session
-from fltui.errors import ClientError, NotYetError
+from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.collect import read_result, read_status, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
@@ -129,9 +129,40 @@ def test_a_restarted_script_does_not_answer_twice(site: SiteFolder, session: Ses
     publish(site, 0, {})
     session.receive()
     session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    session.close()
     again = open_session(site)
     assert not again.wait_for_task(timeout=0)
     again.close()
+
+
+def test_a_site_has_one_script_at_a_time(site: SiteFolder, session: Session) -> None:
+    with pytest.raises(BadInputError, match="site a is served by another process already"):
+        open_session(site)
+
+
+def test_a_task_that_was_received_is_to_be_answered(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    assert session.is_running()
+    assert session.receive() is session.receive()
+    assert session.is_running()
+    with pytest.raises(ClientError, match="round 0 was received and not answered"):
+        session.receive()
+
+
+def test_the_script_is_told_how_a_run_failed(
+    site: SiteFolder, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(site, 0, {})
+    assert session.is_running()
+    put_document(End(PROTOCOL, RUN, "FINISHED:FAILED", "no\x1b quorum"), site.end(RUN), site.staging("server"))
+    assert not session.is_running()
+    assert capsys.readouterr().err == f"run {RUN} ended: FINISHED:FAILED: no\\x1b quorum\n"
+    assert session.exit_code == 1
+
+
+def test_a_mistyped_exchange_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="does not exist, nor does the folder it would be in"):
+        Session(ClientConfig("a", str(tmp_path / "no" / "such")), LogFile())
 
 
 def test_a_script_for_one_run_ignores_others(site: SiteFolder) -> None:

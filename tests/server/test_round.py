@@ -124,8 +124,8 @@ def test_the_sites_share_one_copy_that_is_not_the_model(tmp_path: Path) -> None:
         ({"protocol": 2}, "speaks protocol 2"),
         ({"array": WEIGHTS[:1]}, "is <f4 (1, 3), expected <f4 (3, 3)"),
         ({"array": WEIGHTS + np.inf}, "holds NaN or Inf"),
-        ({"meta": {"NUM_STEPS_CURRENT_ROUND": -1}}, "expected a finite number of at least 0"),
-        ({"meta": {"NUM_STEPS_CURRENT_ROUND": "many"}}, "expected a finite number of at least 0"),
+        ({"meta": {"NUM_STEPS_CURRENT_ROUND": -1}}, "expected a number from 0 to 2"),
+        ({"meta": {"NUM_STEPS_CURRENT_ROUND": "many"}}, "expected a number from 0 to 2"),
         ({"arrays": []}, "lacks the parameter 'numpy_key'"),
     ],
 )

@@ -186,6 +186,19 @@ def test_what_a_script_started_goes_with_it(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+def test_a_thread_does_not_hide_a_failure(tmp_path: Path) -> None:
+    text = script(
+        "import threading; threading.Thread(target=threading.Event().wait).start()", "raise ValueError('boom')"
+    )
+    done = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": text}))
+    assert (done.code, "a: ValueError: boom" in done.err) == (1, True)
+
+
+def test_a_script_that_never_answers_fails(tmp_path: Path) -> None:
+    done = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": script("continue")}))
+    assert (done.code, "round 0 was received and not answered" in done.err) == (1, True)
+
+
 def test_threads_bound_how_many_sites_work_at_once(tmp_path: Path) -> None:
     done = fltui(tmp_path, "run", HELLO, "--sites", "4", "--threads", "1", "--json")
     assert done.code == 0

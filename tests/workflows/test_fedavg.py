@@ -169,13 +169,13 @@ async def test_a_difference_to_nothing_fails_the_run(tmp_path: Path) -> None:
     def difference(_: int, params: Params) -> Reply:
         return Reply({"w": np.ones(1)}, params_type=ParamsType.DIFF)
 
-    with pytest.raises(RunFailedError, match=r"parameter 'w' cannot be averaged: .* no model to add it to"):
+    with pytest.raises(RunFailedError, match=r"parameter 'w' of site-1 cannot be averaged: .* no model to add it to"):
         await run(tmp_path, FedAvg(num_clients=1), {"site-1": difference})
 
 
 async def test_weights_of_0_alone_fail_the_run(tmp_path: Path) -> None:
     workflow = FedAvg(num_clients=1, model=[1.0])
-    with pytest.raises(RunFailedError, match=r"'numpy_key' cannot be averaged: the weights .* add up to 0"):
+    with pytest.raises(RunFailedError, match=r"'numpy_key' of site-1 cannot be averaged: the weights .* add up to 0"):
         await run(tmp_path, workflow, {"site-1": adds(1, weight=0)})
 
 

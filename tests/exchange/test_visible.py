@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fltui.run.visible import visible
+from fltui.exchange.visible import visible
 
 
 @pytest.mark.parametrize(
