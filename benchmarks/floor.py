@@ -31,9 +31,6 @@ from watchdog.observers import Observer
 _ANSWER_WITHIN = 60.0
 """Seconds after which the other side is taken to be dead."""
 
-_READY = 0.01
-"""Seconds between two looks for the sites' processes; before the first round, so no part of the measurement."""
-
 
 class Arrivals(FileSystemEventHandler):
     """Queue of the manifests that appear in the watched folders."""
@@ -97,7 +94,7 @@ def collect(manifest: Path) -> NDArray[Any]:
 def run_site(site: Path) -> None:
     """Answer every task with its array plus 1 until the end comes."""
     arrivals = Arrivals(site / "tasks")
-    (site / "ready").touch()
+    print("ready", flush=True)
     while (manifest := arrivals.next()).name != "end.json":
         publish(site, "results", manifest.stem, collect(manifest) + 1)
 
@@ -109,7 +106,7 @@ def run_server(root: Path, rounds: int, count: int) -> list[float]:
         Seconds that each round took, in order.
 
     Raises:
-        ValueError: the final model is not what that many rounds make of the first.
+        ValueError: a site did not start, or the final model is not what that many rounds make of the first.
     """
     sites = [root / f"site-{index}" for index in range(count)]
     for site in sites:
@@ -118,10 +115,14 @@ def run_server(root: Path, rounds: int, count: int) -> list[float]:
     (root / "models").mkdir()
     arrivals = Arrivals(*(site / "results" for site in sites))
     # By its path, not as a module: the package needs no place on the path of the processes.
-    processes = [subprocess.Popen([sys.executable, __file__, "site", str(site)]) for site in sites]
+    processes = [
+        subprocess.Popen([sys.executable, __file__, "site", str(site)], stdout=subprocess.PIPE, text=True)
+        for site in sites
+    ]
     try:
-        while not all((site / "ready").exists() for site in sites):
-            time.sleep(_READY)
+        for process in processes:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise ValueError("a site of the floor ended before its first task")
         spent = _run_rounds(root, sites, arrivals, rounds)
         for site in sites:
             put(site, site / "tasks" / "end.json", b"{}")
@@ -130,7 +131,7 @@ def run_server(root: Path, rounds: int, count: int) -> list[float]:
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
     return spent
 
 

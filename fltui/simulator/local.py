@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from fltui.client.config import ClientConfig, Durability
+from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.publish import open_site
@@ -67,7 +67,9 @@ class LocalSites:
             else:
                 roster.lose(name, f"its script {app.executor.task_script_path} does not exist")
 
-    async def _launch(self, name: str, script: Path, arguments: list[str], transfer: str, roster: Roster) -> None:
+    async def _launch(
+        self, name: str, script: Path, arguments: list[str], transfer: TransferType, roster: Roster
+    ) -> None:
         site = self._exchange.site(name)
         open_site(site, "site")
         log = site.log(self._folder.run)
@@ -75,7 +77,7 @@ class LocalSites:
             site=name,
             exchange=str(self._exchange.root),
             run=self._folder.run,
-            transfer=transfer,  # type: ignore[arg-type]  # a TransferType, which is text
+            transfer=transfer,
             watch=self._watch,
             durability=Durability.PROCESS,
         )
