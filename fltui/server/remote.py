@@ -81,11 +81,19 @@ class RemoteSites:
                 break
             await asyncio.sleep(min(backoff.next(), LOOK, left))
         if len(roster.present) < self._at_least:
-            missing = ", ".join(sorted(set(self._names) - roster.present)) or f"{self._at_least} sites"
+            missing = ", ".join(map(self._missing, sorted(set(self._names) - roster.present)))
             raise RunFailedError(
-                f"{len(roster.present)} of {self._wanted} sites appeared within {self._wait:g} s; missing: {missing}; "
+                f"{len(roster.present)} of {self._wanted} sites appeared within {self._wait:g} s; missing: "
+                f"{missing or f'{self._at_least} sites'}; "
                 f"start each with 'fltui client SCRIPT --site NAME --exchange {self._exchange.root}'"
             )
+
+    def _missing(self, site: str) -> str:
+        """A site that did not come, with what it said before the server looked for the first time."""
+        seen = self._seen.get(site)
+        if seen is None or seen.status.state != "failed":
+            return site
+        return f"{site} (it failed before this server began: {seen.status.reason[:600]})"
 
     def look(self) -> None:
         """Look at the statuses, not more often than `LOOK`."""

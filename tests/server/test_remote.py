@@ -74,6 +74,14 @@ async def test_a_leftover_status_is_no_life_until_it_changes(watched: Watched) -
     assert watched.look() == ["a joined"]
 
 
+async def test_a_site_that_failed_before_the_server_began_is_missing_with_its_reason(watched: Watched) -> None:
+    watched.say("failed", 2, reason="ImportError: no module")
+    with pytest.raises(
+        RunFailedError, match=r"missing: a \(it failed before this server began: ImportError: no module"
+    ):
+        await watched.fleet.start(watched.roster)
+
+
 async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None:
     await watched.start()
     watched.say("training", 1)
