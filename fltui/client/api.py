@@ -154,7 +154,7 @@ def log(key: str, value: float, data_type: str = "SCALAR", **kwargs: Any) -> Non
         kwargs: ``global_step`` or ``step``: an integer to plot it over.
 
     Raises:
-        ClientError: the value is not a finite number, or the type is unknown.
+        ClientError: the value is not a finite number, the key is empty or too long, or an argument is unknown.
     """
     if str(data_type) not in ("SCALAR", "METRIC"):
         raise ClientError(f"log() of {key!r}: data type {data_type!r} is not known; these are: SCALAR, METRIC")

@@ -9,7 +9,7 @@ import socket
 import threading
 
 from fltui.exchange.layout import PROTOCOL, SiteFolder
-from fltui.exchange.manifest import Status
+from fltui.exchange.manifest import SiteActivity, Status
 from fltui.exchange.publish import put_document
 
 TICK = 1.0
@@ -28,19 +28,19 @@ class Heartbeat:
         self._host = socket.gethostname()
         self._lock = threading.Lock()
         self._counter = 0
-        self._now: tuple[str, str, str, str] = ("starting", run, "", "")
+        self._now: tuple[SiteActivity, str, str, str] = ("starting", run, "", "")
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="fltui-heartbeat", daemon=True)
         self._write()
         self._thread.start()
 
-    def say(self, state: str, *, run: str = "", task_id: str = "") -> None:
+    def say(self, state: SiteActivity, *, run: str = "", task_id: str = "") -> None:
         """Announce what the site does; written by the thread, soon."""
         self._now = (state, run, task_id, "")
         self._changed.set()
 
-    def finish(self, state: str, *, run: str = "", reason: str = "") -> None:
+    def finish(self, state: SiteActivity, *, run: str = "", reason: str = "") -> None:
         """Announce the last state, written before this returns, and stop."""
         self._stopped.set()
         self._changed.set()

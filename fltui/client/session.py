@@ -22,7 +22,7 @@ from fltui.client.output import LogFile
 from fltui.errors import BadInputError, ClientError, ExchangeError, NotYetError
 from fltui.exchange.collect import read_params, read_task
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp
-from fltui.exchange.manifest import MANIFEST_LIMIT, End, Logged, Result, Task, decode
+from fltui.exchange.manifest import LONGEST_KEY, MANIFEST_LIMIT, End, Logged, Result, SiteActivity, Task, decode
 from fltui.exchange.npy import open_beneath, read_bytes, write_all
 from fltui.exchange.publish import check_exchange, hold_site, open_site, put_arrays, put_document, remove_published
 from fltui.exchange.visible import visible
@@ -67,12 +67,15 @@ class Session:
         self._watcher.add(self.site.tasks)
         self._heartbeat = Heartbeat(self.site, self.run)
         self._closed = False
+        self._ready = False
         if self.run:
             log.open(self.site.log(self.run))
 
     def ready(self) -> None:
-        """The script has called `init`: it can be given tasks."""
-        self._heartbeat.say("waiting", run=self.run)
+        """The script has called `init`: it can be given tasks. A second call does nothing."""
+        if not self._ready:
+            self._ready = True
+            self._heartbeat.say("waiting", run=self.run)
 
     def is_running(self) -> bool:
         """Wait for the next task or the end, see `wait_for_task`."""
@@ -180,6 +183,10 @@ class Session:
         Raises:
             ClientError: the value is not a finite number, or no task says yet which run it belongs to.
         """
+        if unknown := sorted(extra.keys() - {"step", "global_step"}):
+            raise ClientError(f"log() of {key!r}: argument {unknown[0]!r} is not known; these are: step, global_step")
+        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+            raise ClientError(f"log(): the key has to be text of 1 to {LONGEST_KEY} characters")
         if not self.run:
             raise ClientError("log() belongs to a run, but no task was received yet: call receive() first")
         number = _finite(value, f"log() of {key!r}")
@@ -193,7 +200,7 @@ class Session:
         finally:
             os.close(fd)
 
-    def close(self, state: str = "finished", reason: str = "") -> None:
+    def close(self, state: SiteActivity = "finished", reason: str = "") -> None:
         """Say goodbye: final status, no more watching. A second call does nothing."""
         if self._closed:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import time
@@ -53,10 +54,10 @@ def check_site(name: str) -> str:
     return check_name(name, "site")
 
 
-def is_name(name: str) -> bool:
-    """Whether `name` passes `check_name`."""
+def is_site(name: str) -> bool:
+    """Whether `name` passes `check_site`."""
     try:
-        check_name(name, "")
+        check_site(name)
     except BadInputError:
         return False
     return True
@@ -187,5 +188,5 @@ class ExchangeFolder:
         return [
             SiteFolder(entry, entry.name)
             for entry in sorted(self.root.iterdir())
-            if is_name(entry.name) and (entry / "status.json").is_file()
+            if is_site(entry.name) and os.path.isfile(entry / "status.json")  # noqa: PTH113 - raises for no folder
         ]

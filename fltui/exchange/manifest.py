@@ -7,7 +7,7 @@ same bytes, and the digest of a task's manifest names that task for good.
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, NoReturn, TypeVar, cast
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, cast
 
 import blake3
 import msgspec
@@ -18,6 +18,12 @@ from fltui.model import ParamsType
 
 MANIFEST_LIMIT = 1 << 20
 """Bytes of the largest manifest that is read."""
+
+LONGEST_KEY = 200
+"""Characters of the longest name of a logged value."""
+
+SiteActivity = Literal["starting", "waiting", "training", "finished", "failed"]
+"""What a site says it is doing."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
@@ -87,14 +93,14 @@ class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a site says about itself in ``status.json``; a hint, never a decision about a result.
 
     Attributes:
-        state: ``starting``, ``waiting``, ``training``, ``finished`` or ``failed``.
+        state: see `SiteActivity`.
         counter: grows with every writing, so that a reader sees life without comparing clocks.
         session: random text of the process that writes.
     """
 
     protocol: int
     site: str
-    state: str
+    state: SiteActivity
     counter: Count
     session: str
     run: str = ""
@@ -107,7 +113,7 @@ class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Logged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One value that a script logged: a line of ``logs/<run-id>.metrics.jsonl``."""
 
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
     value: float
     type: str = "SCALAR"
     round: int = 0

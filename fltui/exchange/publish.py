@@ -7,7 +7,6 @@ import errno
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,9 @@ from numpy.typing import NDArray
 
 from fltui.errors import BadInputError, ExchangeError, NotYetError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
+from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
 from fltui.exchange.npy import write_all, write_array
-
-if sys.platform != "win32":
-    import fcntl
 
 _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
@@ -153,18 +150,10 @@ def hold_site(site: SiteFolder, run: str) -> int | None:
     Raises:
         BadInputError: another process holds it.
     """
-    if sys.platform == "win32":
-        return None
-    fd = os.open(site.staging("site") / f"{run or 'any-run'}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return hold(site.staging("site") / f"{run or 'any-run'}.lock")
     except BlockingIOError as error:
-        os.close(fd)
         raise BadInputError(f"site {site.name} is served by another process already; see {site.status}") from error
-    except OSError:
-        os.close(fd)
-        return None
-    return fd
 
 
 def check_exchange(exchange: ExchangeFolder) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import new_run_id, run_stamp
+from fltui.exchange.lock import hold, is_held
 from fltui.run.journal import read_journal
 from fltui.run.state import RunState, fold
-
-if sys.platform != "win32":
-    import fcntl
 
 
 @dataclass(frozen=True)
@@ -82,35 +80,25 @@ class RunFolder:
         return fold(read_journal(self.journal))
 
     def is_alive(self) -> bool:
-        """Whether an engine on this machine holds the run."""
-        if sys.platform == "win32":
-            return False
-        try:
-            fd = os.open(self.lock, os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        """Whether an engine on this machine holds the run; False where the file system has no locks."""
+        return is_held(self.lock)
 
-    def hold(self) -> int:
-        """Lock the run for this process; the descriptor must stay open.
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run for this process, as far as the file system has locks.
 
         Raises:
             BadInputError: another engine holds it.
         """
-        fd = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+        try:
+            fd = hold(self.lock)
+        except BlockingIOError as error:
+            raise BadInputError(f"run {self.run} is being run by another process") from error
+        try:
+            yield
+        finally:
+            if fd is not None:
                 os.close(fd)
-                raise BadInputError(f"run {self.run} is being run by another process") from error
-        return fd
 
 
 def create_run(runs: Path, job_name: str) -> RunFolder:

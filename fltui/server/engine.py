@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -116,7 +115,10 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         for site in self.job.sites:
             open_site(self._exchange.site(site), "server")
-        lock = self.folder.hold()
+        with self.folder.held():
+            return await self._run_held()
+
+    async def _run_held(self) -> RunFinished:
         server_log = ServerLog(self.folder.logs / "server.log")
         self._journal = Journal(self.folder.journal, durable=self._options.durable)
         self._metrics = MetricsTable(self.folder.metrics)
@@ -130,7 +132,6 @@ class Engine:
             self._journal.close()
             self._metrics.close()
             server_log.close()
-            os.close(lock)
 
     async def _run(self) -> RunFinished:
         self._watcher.add(self.folder.control)
@@ -175,7 +176,7 @@ class Engine:
             raise RunAbortedError(self._abort) from None
 
     async def _start_and_run(self) -> None:
-        await self._fleet.start(self._roster)
+        await self._fleet.start(self._roster, self._wait)
         await self._workflow.run(self)
 
     async def _finish(self, status: RunStatus, reason: str) -> RunFinished:

@@ -53,8 +53,7 @@ class Mirror:
         if self._log is not None and (text := self._take("log")):
             with self._log.open("ab") as file:
                 file.write(text)
-        if self._site.logs.joinpath(self._names["metrics"]).exists():
-            self._take_metrics()
+        self._take_metrics()
 
     def _take_metrics(self) -> None:
         text = self._take("metrics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from fltui.exchange.publish import put_document
 from fltui.exchange.watch import Backoff
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
-from fltui.server.roster import SCRIPT_ENDED, Roster
+from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 
 SILENCE = 30.0
 """Seconds without any change of its status after which a site is lost."""
@@ -62,9 +63,10 @@ class RemoteSites:
         self._wait = wait
         self._seen: dict[str, _Seen] = {}
         self._roster: Roster | None = None
+        self._refused: dict[str, str] = {}
         self._looked = 0.0
 
-    async def start(self, roster: Roster) -> None:
+    async def start(self, roster: Roster, wait: Wait) -> None:
         """Wait for the sites; see `Fleet.start`."""
         self._roster = roster
         deadline = time.monotonic() + self._wait
@@ -75,11 +77,11 @@ class RemoteSites:
                 return
             if self._names and len(set(self._names) - roster.absent.keys()) < self._at_least:
                 causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
-                raise RunFailedError(f"round 0 cannot start: {self._at_least} sites are needed; {causes}")
+                raise RunFailedError(f"the first round cannot start: {self._at_least} sites are needed; {causes}")
             left = deadline - time.monotonic()
             if left <= 0:
                 break
-            await asyncio.sleep(min(backoff.next(), LOOK, left))
+            await wait(min(backoff.next(), LOOK, left))
         if len(roster.present) < self._at_least:
             missing = ", ".join(map(self._missing, sorted(set(self._names) - roster.present)))
             raise RunFailedError(
@@ -144,10 +146,12 @@ class RemoteSites:
             roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
         elif seen.status.state == "finished":
             roster.lose(folder.name, SCRIPT_ENDED)
-        else:
+        elif self._refused.get(folder.name) != seen.status.session:
             try:
                 roster.join(folder.name)
             except BadInputError as error:
+                # Once for every start of its script: its next look would bring the same refusal.
+                self._refused[folder.name] = seen.status.session
                 roster.lose(folder.name, str(error))
 
 
@@ -160,6 +164,8 @@ def end_dead_runs(exchange: ExchangeFolder, runs: Path) -> None:
         tasks = [task for path in site.tasks.glob("*.json") if (task := TaskId.parse(path.stem))]
         for run in {task.run for task in tasks}:
             folder = RunFolder(runs / run)
-            if folder.journal.is_file() and not folder.is_alive() and not site.end(run).exists():
+            if folder.journal.is_file() and not folder.is_alive():
                 end = End(PROTOCOL, run, RunStatus.ABORTED, "its server died, and another run has begun")
-                put_document(end, site.end(run), site.staging("server"))
+                with contextlib.suppress(OSError):  # a site whose folder cannot be used keeps its old tasks
+                    if not site.end(run).exists():
+                        put_document(end, site.end(run), site.staging("server"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
+
+Wait = Callable[[float], Awaitable[object]]
+"""Waits so many seconds at most while the engine attends to what happens."""
 
 SCRIPT_ENDED = "its script ended before the run did; it must answer while flare.is_running()"
 """Why a site is lost whose script just returned."""
@@ -58,8 +61,12 @@ class Fleet(Protocol):
     look_every: float
     """Seconds between two looks, see `look`."""
 
-    async def start(self, roster: Roster) -> None:
+    async def start(self, roster: Roster, wait: Wait) -> None:
         """Bring the sites; they join the roster now or later.
+
+        Args:
+            roster: where they join.
+            wait: waits so many seconds at most, for changes and for requests of people.
 
         Raises:
             RunFailedError: too few came in time.

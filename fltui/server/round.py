@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,10 @@ from fltui.workflows.workflow import Answer, Request
 
 DELIVERY_PATIENCE = 30.0
 """Seconds without any change after which a result whose arrays do not match its manifest is refused."""
+
+
+_SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What stops the publishing of a task and is no site's doing."""
 
 
 class AppendEvent(Protocol):
@@ -194,7 +199,9 @@ class Round:
         try:
             self._publish_model(folder.tasks / task.task_id, staging)
             put_bytes(manifest, folder.tasks / f"{task_id}.json", staging, durable=place.durable)
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno in _SERVER_FAULTS:
+                raise
             place.roster.lose(site, f"its task cannot be published: {error.strerror} ({error.filename})")
             return
         self.bytes_out += request.model.size

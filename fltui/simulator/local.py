@@ -23,7 +23,7 @@ from fltui.exchange.watch import LONGEST_WAIT, WatchMode
 from fltui.job.handover import LIFELINE
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
-from fltui.server.roster import SCRIPT_ENDED, Roster
+from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -56,7 +56,7 @@ class LocalSites:
         self._ending = False
         self._lifeline, self._held = os.pipe()
 
-    async def start(self, roster: Roster) -> None:
+    async def start(self, roster: Roster, wait: Wait) -> None:  # noqa: ARG002 - its scripts come at once
         """Start every site's script; see `Fleet.start`."""
         for name in self._job.sites:
             app = self._job.app(name)

@@ -225,6 +225,14 @@ def test_abort_ends_a_run_from_another_shell(tmp_path: Path) -> None:
     assert (again.code, "has ended already" in again.err) == (2, True)
 
 
+def test_abort_is_heard_while_the_server_waits_for_sites_without_file_events(tmp_path: Path) -> None:
+    serve = ("server", HELLO, "--json", "--watch", "poll", "--durability", "process")
+    with started(tmp_path, *serve) as process:
+        events_until(process, "run_started")
+        done = fltui(tmp_path, "abort", "last")
+        assert (done.code, process.wait()) == (0, 3)
+
+
 def client(folder: Path, site: str) -> tuple[str | Path, ...]:
     """Arguments of a client of the hello job."""
     return ("client", HELLO_SCRIPT, "--site", site, "--durability", "process")

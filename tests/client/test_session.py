@@ -285,6 +285,17 @@ def test_logged_values_stand_in_a_file_of_the_run(site: SiteFolder, session: Ses
     assert site.metrics(RUN).read_text() == '{"key":"loss","value":0.5,"type":"SCALAR","round":2,"step":3}\n'
 
 
+def test_a_value_that_would_be_lost_is_an_error(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {})
+    session.receive()
+    for key in ("", "k" * 201):
+        with pytest.raises(ClientError, match="text of 1 to 200 characters"):
+            session.log_value(key, 1, "SCALAR")
+    with pytest.raises(ClientError, match="argument 'stepp' is not known"):
+        session.log_value("loss", 1, "SCALAR", stepp=3)
+    assert not site.metrics(RUN).exists()
+
+
 def test_an_answer_to_another_task_is_not_there_yet(site: SiteFolder) -> None:
     task = publish(site, 0, {})
     with pytest.raises(NotYetError):

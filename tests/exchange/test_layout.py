@@ -14,7 +14,6 @@ from fltui.exchange.layout import (
     TaskId,
     array_files,
     check_name,
-    is_name,
     new_run_id,
     run_stamp,
 )
@@ -33,7 +32,6 @@ def test_names_that_every_system_takes(name: str) -> None:
 def test_names_that_some_system_refuses(name: str) -> None:
     with pytest.raises(BadInputError, match=r"site name .* cannot be used"):
         check_name(name, "site")
-    assert not is_name(name)
 
 
 def test_a_run_id_tells_its_job_and_time() -> None:
@@ -166,3 +164,11 @@ def test_sites_are_the_folders_that_have_a_status(tmp_path: Path) -> None:
         if name != "silent":
             (tmp_path / name / "status.json").write_text("{}")
     assert [site.name for site in ExchangeFolder(tmp_path).sites()] == ["site-1", "site-2"]
+
+
+def test_neither_a_closed_folder_nor_one_called_server_is_a_site(private_folder: Path) -> None:
+    for name in ("a", "closed", "server"):
+        (private_folder / name).mkdir()
+        (private_folder / name / "status.json").touch()
+    (private_folder / "closed").chmod(0)
+    assert [site.name for site in ExchangeFolder(private_folder).sites()] == ["a"]

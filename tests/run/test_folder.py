@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -89,16 +88,14 @@ def test_there_is_no_last_run_where_there_is_none(tmp_path: Path) -> None:
 def test_a_run_is_alive_while_it_is_held(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert not run.is_alive()
-    held = run.hold()
-    assert run.is_alive()
-    os.close(held)
+    with run.held():
+        assert run.is_alive()
     assert not run.is_alive()
 
 
 def test_a_run_is_held_by_one_engine(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    held = run.hold()
-    with pytest.raises(BadInputError, match="being run by another process"):
-        run.hold()
-    os.close(held)
-    os.close(run.hold())
+    with run.held(), pytest.raises(BadInputError, match="being run by another process"), run.held():
+        pass
+    with run.held():
+        pass

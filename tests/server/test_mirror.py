@@ -55,3 +55,11 @@ def test_a_link_in_place_of_a_log_is_not_followed(site: SiteFolder, tmp_path: Pa
     site.log(RUN).symlink_to(tmp_path / "secret")
     Mirror(site, RUN, tmp_path / "a.log", lambda *_: None).look()
     assert not (tmp_path / "a.log").exists()
+
+
+def test_a_closed_folder_of_logs_is_an_empty_one(private_folder: Path) -> None:
+    site = ExchangeFolder(private_folder).site("a")
+    open_site(site, "site")
+    site.logs.chmod(0)
+    Mirror(site, RUN, private_folder / "a.log", lambda *_: None).look()
+    assert not (private_folder / "a.log").exists()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from fltui.errors import RunFailedError
+from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
-from fltui.exchange.manifest import Status
+from fltui.exchange.manifest import SiteActivity, Status
 from fltui.exchange.publish import open_site, put_document
 from fltui.run.folder import RunFolder, create_run
 from fltui.server import remote
@@ -17,6 +16,11 @@ from fltui.server.remote import RemoteSites, end_dead_runs
 from fltui.server.roster import Roster
 
 RUN = "hello-20260101T000000Z-abcd"
+
+
+async def never(_: float) -> None:
+    """Waiting is not expected."""
+    pytest.fail("the fleet waits")
 
 
 class Watched:
@@ -34,7 +38,7 @@ class Watched:
         self.fleet = RemoteSites(self.exchange, RUN, ["a"], wanted=1, at_least=1, wait=0)
         monkeypatch.setattr("time.monotonic", lambda: self.now)
 
-    def say(self, state: str, counter: int, session: str = "s", run: str = "", reason: str = "") -> None:
+    def say(self, state: SiteActivity, counter: int, session: str = "s", run: str = "", reason: str = "") -> None:
         """The site writes its status."""
         site = self.exchange.site("a")
         open_site(site, "site")
@@ -44,7 +48,7 @@ class Watched:
     async def start(self) -> None:
         """The fleet's first look; nobody is there yet."""
         with pytest.raises(RunFailedError, match="missing: a; start each with 'fltui client"):
-            await self.fleet.start(self.roster)
+            await self.fleet.start(self.roster, never)
 
     def look(self, after: float = 1.0) -> list[str]:
         """What a look some seconds later tells."""
@@ -79,7 +83,7 @@ async def test_a_site_that_failed_before_the_server_began_is_missing_with_its_re
     with pytest.raises(
         RunFailedError, match=r"missing: a \(it failed before this server began: ImportError: no module"
     ):
-        await watched.fleet.start(watched.roster)
+        await watched.fleet.start(watched.roster, never)
 
 
 async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None:
@@ -129,11 +133,31 @@ def test_a_run_whose_server_died_is_ended_for_its_sites(tmp_path: Path) -> None:
         (site.tasks / f"{TaskId(folder.run, 0, 'train')}.json").write_text("{}")
     for folder in (dead, live):
         folder.journal.touch()
-    held = [folder.hold() for folder in (dead, live)]
-    os.close(held[0])
-    end_dead_runs(exchange, runs)
+    with live.held():
+        end_dead_runs(exchange, runs)
     assert [site.end(folder.run).exists() for folder in (dead, live, foreign)] == [True, False, False]
-    os.close(held[1])
+
+
+async def test_a_site_whose_folder_cannot_be_used_is_lost_once(watched: Watched) -> None:
+    def refuse(site: str) -> None:
+        raise BadInputError(f"site folder {site} is read-only")
+
+    watched.roster = Roster(refuse, lambda site, reason: watched.told.append(f"{site} lost: {reason}"), lambda: None)
+    await watched.start()
+    watched.say("waiting", 1)
+    assert watched.look() == ["a lost: site folder a is read-only"]
+    watched.say("waiting", 2)
+    assert watched.look() == []
+    watched.say("waiting", 1, session="new")
+    assert watched.look() == ["a lost: site folder a is read-only"]
+
+
+async def test_an_unknown_state_in_a_status_is_no_site(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    status = watched.exchange.site("a").status
+    status.write_text(status.read_text().replace("waiting", "dancing"))
+    assert watched.look() == []
 
 
 async def test_garbage_in_a_status_is_no_site(watched: Watched) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +187,36 @@ def test_a_lost_site_fails_the_round_at_once(tmp_path: Path) -> None:
     table = Table(tmp_path)
     with pytest.raises(RunFailedError, match="round 0: 0 of 2 sites answered, 2 needed; b: its script ended"):
         table.collect(lambda: table.roster.lose("b", "its script ended"))
+
+
+def _remove(tasks: Path) -> None:
+    shutil.rmtree(tasks)
+
+
+def _put_a_file_in_the_way(tasks: Path) -> None:
+    (tasks / str(TaskId(RUN, 0, "train"))).write_text("mine")
+
+
+def _put_a_folder_in_the_way(tasks: Path) -> None:
+    (tasks / f"{TaskId(RUN, 0, 'train')}.json").mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_remove, _put_a_file_in_the_way, _put_a_folder_in_the_way])
+def test_a_site_that_spoils_its_folder_is_lost_alone(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    table = Table(tmp_path, quorum=1)
+    spoil(table.exchange.site("a").tasks)
+    (answer,) = table.collect(lambda: table.send("b"))
+    assert answer.site == "b"
+    assert table.roster.absent["a"].startswith("its task cannot be published: ")
+
+
+def test_a_full_disk_is_no_sites_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("fltui.server.round.put_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        Table(tmp_path).collect()
 
 
 def test_junk_beside_a_result_changes_nothing(tmp_path: Path) -> None:
