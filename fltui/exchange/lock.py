@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 if sys.platform != "win32":
     import fcntl
+
+_TRIES = 20
+_PAUSE = 0.005
 
 
 def hold(path: Path) -> int | None:
@@ -23,14 +27,19 @@ def hold(path: Path) -> int | None:
     if sys.platform == "win32":
         return None
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise
-    except OSError:
-        os.close(fd)
-        return None
+    for left in reversed(range(_TRIES)):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not left:
+                os.close(fd)
+                raise
+            time.sleep(_PAUSE)  # `is_held` of another process holds it for a moment, and says nothing when it lets go
+        except OSError:
+            os.close(fd)
+            return None
+        else:
+            break
     return fd
 
 
@@ -43,7 +52,7 @@ def is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who look do not see each other
     except BlockingIOError:
         return True
     except OSError:
