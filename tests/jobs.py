@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,38 @@ GOOD = (
     + '    flare.send(flare.FLModel(params={"numpy_key": weights + np.float32(1)}, metrics={"loss": 1.0}))\n'
 )
 """A script that adds 1 a round."""
+
+
+def drifting(step: float, *before: str) -> str:
+    """A script whose floats show every bit of their history; `before` is done first in every task."""
+    sent = f"{{'numpy_key': weights * np.float32(0.9) + np.float32({step})}}"
+    return script(*before, f"flare.send(flare.FLModel(params={sent}, metrics={{'mean': float(weights.mean())}}))")
+
+
+class Gate:
+    """Holds a script in one round until a test lets it pass, or takes the gate away.
+
+    Args:
+        path: of a FIFO that is made here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        os.mkfifo(path)
+
+    def line(self, number: int) -> str:
+        """The line of a script that waits at the gate in round `number`."""
+        path = str(self.path)
+        return f"if round == {number} and __import__('os').path.exists({path!r}): open({path!r}).read()"
+
+    def open(self) -> None:
+        """Let those pass who wait, once there is one, and everybody who comes later."""
+        with self.path.open("w"):
+            self.path.unlink()
+
+    def remove(self) -> None:
+        """Let everybody pass who comes later; who waits goes on waiting."""
+        self.path.unlink()
 
 
 def script(*lines: str, head: str = HEAD) -> str:
@@ -119,6 +153,37 @@ def fltui(folder: Path, *arguments: str | Path, timeout: float = 60) -> Done:
     )
     events = [json.loads(line) for line in process.stdout.splitlines()] if "--json" in arguments else []
     return Done(process.returncode, process.stdout, process.stderr, events)
+
+
+@contextmanager
+def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command that is still running, with its output as text."""
+    process = subprocess.Popen(
+        command(*arguments),
+        env=environment(folder),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def events_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, Any]]:
+    """Read events up to the first of a kind."""
+    assert process.stdout is not None
+    found = []
+    for line in process.stdout:
+        found.append(json.loads(line))
+        if found[-1]["event"] == kind:
+            return found
+    raise AssertionError(
+        f"no {kind} among {[event['event'] for event in found]}: {process.stderr and process.stderr.read()}"
+    )
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fltui import __version__
-from fltui.cli import history, inspect, jobs, run
+from fltui.cli import history, inspect, jobs, resume, run, steer
 
 app = typer.Typer(
     add_completion=False,
@@ -38,7 +38,10 @@ app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args"
 app.command()(history.runs)
 app.command()(history.show)
 app.command()(history.logs)
-app.command()(history.abort)
+app.command()(steer.pause)
+app.command()(resume.resume)
+app.command()(steer.drop)
+app.command()(steer.abort)
 app.command()(jobs.export)
 app.command()(inspect.inspect)
 app.command()(jobs.locate)

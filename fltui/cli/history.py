@@ -1,4 +1,4 @@
-"""``fltui runs``, ``show``, ``logs`` and ``abort``: what ran, what runs, and how to stop it."""
+"""``fltui runs``, ``show`` and ``logs``: what ran and what runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
-from fltui.errors import BadInputError, RunFailedError
-from fltui.exchange.watch import Backoff, Watcher
-from fltui.run import control
+from fltui.errors import BadInputError
+from fltui.exchange.watch import Watcher
 from fltui.run.describe import metrics_text
 from fltui.run.folder import RunFolder, find_run, list_runs
 from fltui.run.logs import LogFollower, LogLine, merged
@@ -18,8 +17,6 @@ from fltui.run.state import RunState
 
 _FOLLOW = 0.25
 """Seconds between two looks at growing logs; a site's log may grow without an event here."""
-
-_ABORT_WAIT = 30.0
 
 
 def runs(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
@@ -44,9 +41,9 @@ def runs(runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
 def _row(folder: RunFolder) -> dict[str, Any]:
     """One run for the list; a journal that cannot be read does not hide the others."""
     try:
-        return _overview(folder)
+        return overview(folder)
     except BadInputError as error:
-        return {**_overview(folder, RunState()), "state": "UNREADABLE", "reason": str(error)}
+        return {**overview(folder, RunState()), "state": "UNREADABLE", "reason": str(error)}
 
 
 def _state_text(row: dict[str, Any]) -> str:
@@ -61,32 +58,32 @@ def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     """
     folder = find_run(run, runs.absolute())
     state = folder.state()
-    overview = _overview(folder, state)
+    found = overview(folder, state)
     if json:
         say_json(
             {
-                **overview,
+                **found,
                 "exchange": state.exchange,
                 "sites": {name: vars(site) for name, site in sorted(state.sites.items())},
-                "rounds_finished": [found.finished for found in state.rounds.values() if found.finished],
+                "rounds_finished": [one.finished for one in state.rounds.values() if one.finished],
                 "final_model": {name: str(folder.root / path) for name, path in state.final_model.items()},
             }
         )
         return
-    say(f"{overview['run']}  {_state_text(overview)}")
+    say(f"{found['run']}  {_state_text(found)}")
     if state.reason:
         say(f"  {state.reason}")
     progress = f"{state.rounds_done} of {state.total_rounds} rounds, {state.seconds:.2f} s"
     say(f"  job {state.job}, {state.workflow}, {progress}")
     say(f"  exchange {state.exchange}")
-    for number, found in state.rounds.items():
-        done = found.finished
+    for number, one in state.rounds.items():
+        done = one.finished
         if done:
-            text = f"{len(found.accepted)}/{len(found.started.sites)} sites  {done.seconds:.3f} s"
+            text = f"{len(one.accepted)}/{len(one.started.sites)} sites  {done.seconds:.3f} s"
             say(f"  round {number}  {text}  update norm {done.update_norm:.4g}{metrics_text(done.metrics)}")
         else:
-            say(f"  round {number}  {len(found.accepted)}/{len(found.started.sites)} sites  not finished")
-        for name, rejected in sorted(found.rejected.items()):
+            say(f"  round {number}  {len(one.accepted)}/{len(one.started.sites)} sites  not finished")
+        for name, rejected in sorted(one.rejected.items()):
             say(f"    {name} rejected: {rejected.reason}")
     for name, site in sorted(state.sites.items()):
         why = f": {site.reason}" if site.reason else ""
@@ -133,51 +130,14 @@ def logs(
         watcher.close()
 
 
-def abort(
-    run: RunName,
-    runs: Runs = DEFAULT_RUNS,
-    reason: Annotated[str, typer.Option(help="Why, for the journal.")] = "asked for",
-    json: Json = False,
-) -> None:
-    """Ask a live run to end now, and wait until it has.
-
-    Example: fltui abort last --reason "wrong data"
-    """
-    folder = find_run(run, runs.absolute())
-    state = folder.state()
-    if state.status.is_finished:
-        raise BadInputError(f"run {folder.run} has ended already: {state.status}")
-    if not folder.is_alive():
-        raise BadInputError(f"run {folder.run} has no live server on this machine, so nobody would hear the request")
-    arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
-    watcher = Watcher(arrivals.put, folder.root, writes=True)
-    watcher.add(folder.root)
-    control.ask(folder, control.Abort(reason))
-    backoff, waited = Backoff(), 0.0
-    try:
-        while not (state := folder.state()).status.is_finished:
-            wait = backoff.next()
-            waited += wait
-            if waited > _ABORT_WAIT:
-                raise RunFailedError(f"run {folder.run} did not end within {_ABORT_WAIT:g} s of the request")
-            try:
-                arrivals.get(timeout=wait)
-            except queue.Empty:
-                continue
-    finally:
-        watcher.close()
-    if json:
-        say_json(_overview(folder, state))
-    else:
-        say(f"run {folder.run} ended: {state.status}")
-
-
-def _overview(folder: RunFolder, state: RunState | None = None) -> dict[str, Any]:
+def overview(folder: RunFolder, state: RunState | None = None) -> dict[str, Any]:
+    """A run in short, for programs."""
     state = state or folder.state()
     return {
         "run": folder.run,
         "run_dir": str(folder.root),
         "job": state.job,
+        "mode": state.mode,
         "state": state.status.value,
         "reason": state.reason,
         "alive": folder.is_alive(),

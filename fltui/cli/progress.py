@@ -14,11 +14,14 @@ from fltui.exchange.visible import visible
 from fltui.run.describe import describe, metrics_text
 from fltui.run.events import (
     AnyEvent,
+    RequestRefused,
     ResultAccepted,
     ResultRejected,
     RoundFinished,
     RoundStarted,
     RunFinished,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SiteLost,
 )
@@ -34,7 +37,7 @@ def shown(folder: RunFolder, *, as_json: bool) -> Iterator[Show]:
     if as_json:
         yield _while_read(lambda event: say_json(event_json(event, folder.root)))
     elif sys.stdout.isatty():
-        with _live() as show:
+        with _live(folder) as show:
             yield _while_read(show)
     else:
         yield _while_read(_plain)
@@ -74,7 +77,7 @@ def _plain(event: AnyEvent) -> None:
 
 
 @contextmanager
-def _live() -> Iterator[Show]:
+def _live(folder: RunFolder) -> Iterator[Show]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.text import Text
@@ -91,6 +94,10 @@ def _live() -> Iterator[Show]:
                 case RunStarted():
                     progress.update(bar, total=event.total_rounds)
                     console.print(Text(visible(describe(event)[1])))
+                case RunResumed() if event.restarted:
+                    state = folder.state()
+                    progress.update(bar, total=state.total_rounds, completed=state.rounds_done)
+                    console.print(Text(visible(describe(event)[1])))
                 case RoundStarted():
                     answered, asked = 0, len(event.sites)
                     progress.update(bar, description=f"round {event.round}", sites=f"0/{asked} sites")
@@ -101,7 +108,7 @@ def _live() -> Iterator[Show]:
                     progress.advance(bar)
                     text = f"round {event.round}  {len(event.weights)} sites  {event.seconds:.3f} s"
                     console.print(Text(visible(f"{text}{metrics_text(event.metrics)}")))
-                case ResultRejected() | SiteLost():
+                case ResultRejected() | SiteLost() | RunPaused() | RunResumed() | RequestRefused():
                     console.print(Text(visible(describe(event)[1]), style="yellow"))
 
         yield show

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 import sys
 from dataclasses import dataclass, replace
@@ -22,16 +21,21 @@ from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
 from fltui.job.folder import load_job, write_job
 from fltui.job.handover import LIFELINE
+from fltui.job.invitation import client_command
 from fltui.job.job import Job
 from fltui.run.events import RunFinished, RunStatus
 from fltui.run.folder import RunFolder, create_run
+from fltui.run.options import RunOptions
 
 if TYPE_CHECKING:
-    from fltui.server.engine import Engine, EngineOptions
-    from fltui.server.roster import Fleet
+    from fltui.server.engine import Engine
+    from fltui.server.remote import RemoteSites
 
 JobPath = Annotated[Path, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")]
 Rounds = Annotated[int | None, typer.Option(help="Rounds, instead of the job's.")]
+KeepResults = Annotated[
+    bool, typer.Option("--keep-results", help="Keep what the sites sent, in the run's store/, after each round.")
+]
 
 
 def run(
@@ -42,19 +46,20 @@ def run(
     sites: Annotated[int | None, typer.Option(help="Sites, instead of the job's.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="How many sites work at once; all by default.")] = None,
     watch: Watch = WatchMode.AUTO,
+    keep_results: KeepResults = False,
     json: Json = False,
 ) -> None:
     """Run a job in the simulator: a process per site on this machine.
 
     Example: fltui run sample_jobs/hello-fedavg-numpy --rounds 10
     """
-    from fltui.server.engine import EngineOptions
+    from fltui.server.engine import Engine
     from fltui.simulator.local import LocalSites
 
     prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
     fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch)
-    options = EngineOptions(watch=watch, threads=threads or prepared.threads)
-    _run(prepared, fleet, options, as_json=json)
+    options = RunOptions(watch=watch, threads=threads or prepared.threads, keep_results=keep_results)
+    run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
 
 
 def server(
@@ -70,36 +75,26 @@ def server(
     ] = 600,
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
+    keep_results: KeepResults = False,
     json: Json = False,
 ) -> None:
     """Serve a job to client scripts that are started elsewhere.
 
     Example: fltui server sample_jobs/hello-fedavg-numpy --exchange /mnt/shared/exchange
     """
-    from fltui.server.engine import EngineOptions
-    from fltui.server.remote import RemoteSites, end_dead_runs
+    from fltui.server.ends import end_dead_runs
+    from fltui.server.engine import Engine
 
     count, named = _wanted_sites(sites)
     durable = durability is Durability.POWER
     prepared = _prepare(job, runs, exchange, rounds, simulated=False, named=named, durable=durable)
-    names = list(prepared.job.sites)
-    wanted = count or len(names) or prepared.job.workflow.site_count
-    at_least = max(prepared.job.min_clients, prepared.job.workflow.quorum)
-    if wanted < at_least or (names and len(names) < wanted):
-        raise BadInputError(
-            f"job {prepared.job.name} needs at least {at_least} sites and names {len(names) or 'none'}; it cannot be "
-            f"served to {wanted}"
-        )
-    fleet = RemoteSites(prepared.exchange, prepared.folder.run, names, wanted=wanted, at_least=at_least, wait=wait)
-    options = EngineOptions(watch=watch, durable=durable, return_wait=wait)
+    wanted = count or len(prepared.job.sites) or prepared.job.workflow.site_count
+    options = RunOptions(watch=watch, durable=durable, keep_results=keep_results, wanted=wanted, wait=wait)
+    fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
     end_dead_runs(prepared.exchange, runs.absolute())
     if not json:
-        say(f"waiting for {wanted} sites; start each in a shell of its own:")
-        for name in names or ["NAME"]:
-            script, exchange_text = shlex.quote(str(_script(prepared, name))), shlex.quote(str(prepared.exchange.root))
-            say(f"  fltui client {script} --site {name} --exchange {exchange_text}")
-        sys.stdout.flush()
-    _run(prepared, fleet, options, as_json=json)
+        say_commands(prepared.job, prepared.folder, prepared.exchange, wanted)
+    run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
 
 
 @dataclass(frozen=True)
@@ -147,23 +142,45 @@ def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
     return None, [check_site(name.strip()) for name in sites.split(",")]
 
 
-def _script(prepared: _Prepared, name: str) -> Path:
-    app = prepared.job.sites.get(name) or prepared.job.everywhere
-    if app is None:
-        return Path("SCRIPT")
-    return app.files.get(app.executor.task_script_path, Path(app.executor.task_script_path))
+def remote_sites(job: Job, folder: RunFolder, exchange: ExchangeFolder, options: RunOptions) -> RemoteSites:
+    """The sites of a served run.
+
+    Raises:
+        BadInputError: the job cannot be served to as many as are wanted.
+    """
+    from fltui.server.remote import RemoteSites
+
+    names, wanted = list(job.sites), options.wanted or job.workflow.site_count
+    at_least = max(job.min_clients, job.workflow.quorum)
+    if wanted < at_least or (names and len(names) < wanted):
+        raise BadInputError(
+            f"job {job.name} needs at least {at_least} sites and names {len(names) or 'none'}; it cannot be "
+            f"served to {wanted}"
+        )
+    return RemoteSites(exchange, folder.run, names, wanted=wanted, at_least=at_least, wait=options.wait)
 
 
-def _run(prepared: _Prepared, fleet: Fleet, options: EngineOptions, *, as_json: bool) -> None:
+def say_commands(job: Job, folder: RunFolder, exchange: ExchangeFolder, wanted: int) -> None:
+    """Print the command that starts each site's script."""
+    say(f"waiting for {wanted} sites; start each in a shell of its own:")
+    for name in list(job.sites) or ["NAME"]:
+        say(f"  {client_command(folder.job, name, exchange.root)}")
+    sys.stdout.flush()
+
+
+def run_engine(engine: Engine, *, as_json: bool) -> None:
+    """Run a run to its end and show it; signals abort it in good order.
+
+    Raises:
+        typer.Exit: it did not complete.
+    """
     from fltui.cli.progress import shown
-    from fltui.server.engine import Engine
 
-    engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options)
-    with shown(prepared.folder, as_json=as_json) as show:
+    with shown(engine.folder, as_json=as_json) as show:
         engine.follow(show)
         finished, interrupted = asyncio.run(_until_finished(engine))
     if not as_json:
-        _say_outcome(finished, prepared.folder)
+        _say_outcome(finished, engine.folder)
     if finished.state is not RunStatus.COMPLETED:
         from fltui import cli
         from fltui.exchange.visible import visible

@@ -225,9 +225,14 @@ class Session:
             return False  # a share that is away for a while comes back
         ended = {name[:-4] for name in names if name.endswith(".end")}
         tasks = [task for name in names if (task := TaskId.parse(name)) and self._concerns(task, ended)]
-        # Server runs leave their last rounds to look at: of each run only the newest round is for answering.
-        latest = {task.run: max(other.round for other in tasks if other.run == task.run) for task in tasks}
-        open_tasks = [task for task in tasks if task.round == latest[task.run] and not self._is_answered(task)]
+        # Server runs leave their last rounds to look at, and may begin a round again: of each run only the newest
+        # attempt of the newest round is for answering.
+        latest: dict[str, tuple[int, int]] = {}
+        for task in tasks:
+            latest[task.run] = max(latest.get(task.run, (0, 0)), (task.round, task.attempt))
+        open_tasks = [
+            task for task in tasks if (task.round, task.attempt) == latest[task.run] and not self._is_answered(task)
+        ]
         if not open_tasks:
             if self.run in ended and not self.ended:
                 self.ended = True

@@ -25,6 +25,9 @@ LONGEST_KEY = 200
 SiteActivity = Literal["starting", "waiting", "training", "finished", "failed"]
 """What a site says it is doing."""
 
+RunOutcome = Literal["FINISHED:COMPLETED", "FINISHED:ABORTED", "FINISHED:FAILED"]
+"""How a run ended, or ended for one site."""
+
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
@@ -85,7 +88,7 @@ class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
 
     protocol: int
     run: str
-    state: str
+    state: RunOutcome
     reason: str = ""
 
 

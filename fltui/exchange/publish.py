@@ -151,9 +151,14 @@ def hold_site(site: SiteFolder, run: str) -> int | None:
         BadInputError: another process holds it.
     """
     try:
-        return hold(site.staging("site") / f"{run or 'any-run'}.lock")
+        return hold(site_lock(site, run))
     except BlockingIOError as error:
         raise BadInputError(f"site {site.name} is served by another process already; see {site.status}") from error
+
+
+def site_lock(site: SiteFolder, run: str) -> Path:
+    """The file that `hold_site` locks."""
+    return site.staging("site") / f"{run or 'any-run'}.lock"
 
 
 def check_exchange(exchange: ExchangeFolder) -> None:

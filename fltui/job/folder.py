@@ -111,6 +111,31 @@ def load_job(folder: Path) -> Job:
     Raises:
         BadInputError: a file is missing, malformed or names what is not known; the sentence says which and why.
     """
+    meta, targets = _read_meta(folder)
+    server = targets.pop(_SERVER, targets.get(_ALL))
+    if server is None:
+        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for 'server'")
+    everywhere = targets.pop(_ALL, None)
+    workflow = _read_server(server)
+    sites = {check_name(name, f"{folder / 'meta.json'}: site"): _read_site(app) for name, app in targets.items()}
+    common = _read_common(everywhere)
+    if not sites and common is None:
+        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
+    return Job(meta.name, workflow, sites, common, meta.min_clients, tuple(meta.mandatory_clients))
+
+
+def load_site(folder: Path, site: str) -> SiteApp | None:
+    """What one site of a job folder runs, without loading the workflow; None where the job has nothing for it.
+
+    Raises:
+        BadInputError: a file is missing, malformed or names what is not known; the sentence says which and why.
+    """
+    targets = _read_meta(folder)[1]
+    return _read_site(targets[site]) if site in targets and site != _SERVER else _read_common(targets.get(_ALL))
+
+
+def _read_meta(folder: Path) -> tuple[_Meta, dict[str, Path]]:
+    """``meta.json``, and the app folder of every target it names."""
     meta = _read_json(folder / "meta.json", _Meta)
     targets: dict[str, Path] = {}
     for app, names in meta.deploy_map.items():
@@ -119,17 +144,7 @@ def load_job(folder: Path) -> Job:
             if site in targets:
                 raise BadInputError(f"{folder / 'meta.json'}: deploy_map gives {site[:80]!r} two apps")
             targets[site] = folder / app
-    server = targets.pop(_SERVER, targets.get(_ALL))
-    if server is None:
-        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for 'server'")
-    everywhere = targets.pop(_ALL, None)
-    workflow = _read_server(server)
-    has_common = everywhere is not None and (everywhere / "config" / _CLIENT_CONFIG).exists()
-    sites = {check_name(name, f"{folder / 'meta.json'}: site"): _read_site(app) for name, app in targets.items()}
-    common = _read_site(everywhere) if everywhere is not None and has_common else None
-    if not sites and common is None:
-        raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
-    return Job(meta.name, workflow, sites, common, meta.min_clients, tuple(meta.mandatory_clients))
+    return meta, targets
 
 
 def _write_server(workflow: ServerComponent, app: Path) -> None:
@@ -186,6 +201,11 @@ def _read_site(app: Path) -> SiteApp:
     custom = app / "custom"
     files = {file.relative_to(custom).as_posix(): file for file in sorted(custom.rglob("*")) if file.is_file()}
     return SiteApp(executor, files)
+
+
+def _read_common(app: Path | None) -> SiteApp | None:
+    """The app of sites that have none of their own, where there is one."""
+    return _read_site(app) if app is not None and (app / "config" / _CLIENT_CONFIG).exists() else None
 
 
 def _refuse_filters(config: _ServerConfig | _ClientConfig, path: Path) -> None:

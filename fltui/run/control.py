@@ -1,34 +1,86 @@
-"""Requests of people to the engine: one small file each in the run's ``control/`` folder."""
+"""Requests of people to the engine: one small file each in the run's ``control/`` folder.
+
+A person's word may come from anywhere that can write there, so it is read strictly and within bounds.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from fltui.errors import BadInputError
+from fltui.exchange.layout import check_site
 from fltui.exchange.publish import put_document
 from fltui.run.folder import RunFolder
+
+LONGEST_REASON = 400
+"""Characters of the longest reason."""
+
+_LARGEST = 1 << 14
+"""Bytes of the largest request that is read."""
+
+Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
 
 
 class Abort(msgspec.Struct, frozen=True, tag_field="request", tag="abort"):
     """End the run now."""
 
-    reason: str = "asked for"
+    reason: Reason = "asked for"
 
 
-def ask(run: RunFolder, request: Abort) -> None:
-    """Lay a request before the engine."""
-    put_document(request, run.control / f"{secrets.token_hex(8)}.json", run.root)
+class Pause(msgspec.Struct, frozen=True, tag_field="request", tag="pause"):
+    """Begin no new round; a round that runs goes on to its end."""
+
+    reason: Reason = "asked for"
 
 
-def take_requests(control: Path) -> list[Abort]:
-    """Take every request that is there; a file that is none is removed unread."""
+class Resume(msgspec.Struct, frozen=True, tag_field="request", tag="resume"):
+    """Go on after a pause."""
+
+
+class Drop(msgspec.Struct, frozen=True, tag_field="request", tag="drop"):
+    """Go on without a site.
+
+    Raises:
+        BadInputError: there can be no site of that name.
+    """
+
+    site: str
+    reason: Reason = "asked for"
+
+    def __post_init__(self) -> None:
+        check_site(self.site)
+
+
+AnyRequest = Abort | Pause | Resume | Drop
+
+_decoder = msgspec.json.Decoder(AnyRequest)
+
+
+def ask(run: RunFolder, request: AnyRequest) -> None:
+    """Lay a request before the engine. What this machine asks one after the other is taken in that order.
+
+    Raises:
+        BadInputError: the reason is too long.
+    """
+    if not isinstance(request, Resume) and len(request.reason) > LONGEST_REASON:
+        raise BadInputError(f"the reason has {len(request.reason)} characters; {LONGEST_REASON} are the most")
+    name = f"{time.time_ns():020}-{secrets.token_hex(4)}.json"
+    put_document(request, run.control / name, run.root)
+
+
+def take_requests(control: Path) -> list[AnyRequest]:
+    """Take every request that is there, by name; a file that is none is removed unread."""
     found = []
     for path in sorted(control.glob("*.json")):
-        with contextlib.suppress(msgspec.DecodeError, RecursionError, OSError):
-            found.append(msgspec.json.decode(path.read_bytes(), type=Abort))
+        with contextlib.suppress(msgspec.DecodeError, RecursionError, BadInputError, OSError):
+            if path.is_file() and path.stat().st_size <= _LARGEST:
+                found.append(_decoder.decode(path.read_bytes()))
         with contextlib.suppress(OSError):
             path.unlink()
     return found

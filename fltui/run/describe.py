@@ -8,6 +8,7 @@ from fltui.run.events import (
     AnyEvent,
     MetricLogged,
     ModelSaved,
+    RequestRefused,
     ResultAccepted,
     ResultRejected,
     RoundFinished,
@@ -34,7 +35,8 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case SiteLost():
             return "WARN", f"site {event.site} is lost: {event.reason}"
         case RoundStarted():
-            return "INFO", f"round {event.round} started, {len(event.sites)} sites asked"
+            again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
+            return "INFO", f"round {event.round} started{again}, {len(event.sites)} sites asked"
         case TaskPublished():
             return "DEBUG", f"round {event.round}: task published for {event.site}, {size_text(event.bytes)}"
         case ResultAccepted():
@@ -52,7 +54,9 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case RunPaused():
             return "WARN", f"run paused{': ' if event.reason else ''}{event.reason}"
         case RunResumed():
-            return "INFO", "run resumed"
+            return "INFO", "run resumed by another server" if event.restarted else "run resumed"
+        case RequestRefused():
+            return "WARN", f"request to {event.request} was not carried out: {event.reason}"
         case RunFinished():
             level = "INFO" if event.state is RunStatus.COMPLETED else "ERROR"
             why = f": {event.reason}" if event.reason else ""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import cast
 
 import msgspec
 
-from fltui.exchange.manifest import ArrayEntry
+from fltui.exchange.manifest import ArrayEntry, RunOutcome
 from fltui.model import ParamsType
+from fltui.run.options import RunMode, RunOptions
 
 
 class RunStatus(StrEnum):
@@ -24,6 +26,17 @@ class RunStatus(StrEnum):
     def is_finished(self) -> bool:
         """Whether nothing more will happen."""
         return self.value.startswith("FINISHED")
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """How the run ended, for its sites.
+
+        Raises:
+            ValueError: it has not.
+        """
+        if not self.is_finished:
+            raise ValueError(f"a run that is {self.value} has not ended")
+        return cast(RunOutcome, self.value)
 
 
 def _tag(name: str) -> str:
@@ -45,7 +58,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=_t
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A run begins: who is asked for, how many rounds, in which exchange folder."""
+    """A run begins: who is asked for, how many rounds, in which exchange folder, and how it is run."""
 
     run: str
     job: str
@@ -54,6 +67,8 @@ class RunStarted(Event, frozen=True, kw_only=True):
     start_round: int
     total_rounds: int
     exchange: str
+    mode: RunMode = "simulator"
+    options: RunOptions = RunOptions()
 
 
 class SiteJoined(Event, frozen=True, kw_only=True):
@@ -63,19 +78,24 @@ class SiteJoined(Event, frozen=True, kw_only=True):
 
 
 class SiteLost(Event, frozen=True, kw_only=True):
-    """A site cannot be asked any more, and why."""
+    """A site cannot be asked any more, and why; `dropped` by a person, it does not come back in this run."""
 
     site: str
     reason: str
+    dropped: bool = False
 
 
 class RoundStarted(Event, frozen=True, kw_only=True):
-    """A round begins with the model of digest `model`, empty if there is none yet."""
+    """A round begins with the model of digest `model`, empty if there is none yet.
+
+    An `attempt` above 1 begins the round again after it was interrupted; what came before does not count.
+    """
 
     round: int
     task_name: str
     sites: list[str]
     model: str
+    attempt: int = 1
 
 
 class TaskPublished(Event, frozen=True, kw_only=True):
@@ -163,11 +183,25 @@ class RunPaused(Event, frozen=True, kw_only=True):
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """The run goes on."""
+    """The run goes on.
+
+    Attributes:
+        restarted: in another process, after the run had failed or was aborted or its server had died: no site is there
+            yet, and the monotonic clock may be another.
+    """
+
+    restarted: bool = False
+
+
+class RequestRefused(Event, frozen=True, kw_only=True):
+    """A person's request, such as ``drop``, that was not carried out, and why."""
+
+    request: str
+    reason: str
 
 
 class RunFinished(Event, frozen=True, kw_only=True):
-    """Nothing more will happen.
+    """Nothing more will happen, unless a person resumes a run that did not complete.
 
     Attributes:
         state: COMPLETED, ABORTED or FAILED.
@@ -175,7 +209,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
         rounds: how many rounds were finished.
         final_model: parameter name to file below the run folder; empty if no round was finished.
         metrics: of the last finished round.
-        seconds: from the run's start.
+        seconds: from the run's start, without those in which no server held it.
     """
 
     run: str
@@ -200,5 +234,6 @@ AnyEvent = (
     | MetricLogged
     | RunPaused
     | RunResumed
+    | RequestRefused
     | RunFinished
 )

@@ -43,7 +43,7 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        """Accepted arrays by digest, until their round is over."""
+        """Accepted arrays by digest, until their round is over; for good if the run keeps them."""
         return self.root / "store"
 
     @property

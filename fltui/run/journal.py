@@ -20,18 +20,45 @@ _E = TypeVar("_E", bound=Event)
 
 
 class Journal:
-    """Writes the journal of a new run.
+    """Writes the journal of a run.
 
     Args:
-        path: the file; must not exist.
+        path: the file; must not exist where the next event is the first.
         durable: fsync every event.
+        seq: number of the next event.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    def __init__(self, path: Path, *, durable: bool = False, seq: int = 0) -> None:
+        new = 0 if seq else os.O_CREAT | os.O_EXCL
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | new, 0o644)
         self._durable = durable
-        self._next = 0
+        self._next = seq
         self._followers: list[Callable[[AnyEvent], None]] = []
+
+    @classmethod
+    def reopen(cls, path: Path, take: Callable[[AnyEvent], None], *, durable: bool = False) -> Journal:
+        """Go on with a journal. A last line that is not whole is cut off: what it was to tell of had not begun.
+
+        Args:
+            path: the file.
+            take: called with every event there is.
+            durable: fsync every event from now on.
+
+        Raises:
+            BadInputError: there is no journal, no event in it, or a line is not an event.
+        """
+        seq = 0
+        try:
+            with path.open("r+b") as file:
+                for event in read_events(file, str(path)):
+                    take(event)
+                    seq = event.seq + 1
+                file.truncate(file.tell())
+        except OSError as error:
+            raise BadInputError(f"journal {path} cannot be continued: {error.strerror}") from error
+        if not seq:
+            raise BadInputError(f"journal {path} has no event, so there is nothing to go on with")
+        return cls(path, durable=durable, seq=seq)
 
     def follow(self, follower: Callable[[AnyEvent], None]) -> None:
         """Call `follower` with every event after it is written."""

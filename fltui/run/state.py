@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Literal
 
 from fltui.errors import BadInputError
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
     ModelSaved,
+    RequestRefused,
     ResultAccepted,
     ResultRejected,
     RoundFinished,
@@ -24,6 +26,10 @@ from fltui.run.events import (
     SiteLost,
     TaskPublished,
 )
+from fltui.run.options import RunMode, RunOptions
+
+SiteStanding = Literal["expected", "ready", "training", "sent", "rejected", "lost"]
+"""Where a site stands, see `SiteState`."""
 
 
 @dataclass
@@ -31,23 +37,28 @@ class SiteState:
     """What is known of one site.
 
     Attributes:
-        state: ``expected``, ``ready``, ``training``, ``sent``, ``rejected`` or ``lost``.
+        state: ``expected`` to come, ``ready`` to be asked, ``training``, ``sent`` a result that counts, ``rejected``
+            with its result, ``lost``.
         reason: why it is rejected or lost.
         round: the last round it was asked in.
         metrics: its last accepted metrics.
         results: how many of its results counted.
+        logged: how many values its script logged.
+        dropped: by a person: it is lost and does not come back in this run.
     """
 
-    state: str = "expected"
+    state: SiteStanding = "expected"
     reason: str = ""
     round: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     results: int = 0
+    logged: int = 0
+    dropped: bool = False
 
 
 @dataclass
 class RoundState:
-    """What is known of one round."""
+    """What is known of one round; of its last attempt, if it was interrupted."""
 
     started: RoundStarted
     accepted: dict[str, ResultAccepted] = field(default_factory=dict)
@@ -57,16 +68,31 @@ class RoundState:
 
 @dataclass
 class RunState:
-    """What is known of a run. `apply` changes it in place: a journal of 100,000 events is folded in a moment."""
+    """What is known of a run. `apply` changes it in place: a journal of 100,000 events is folded in a moment.
+
+    Attributes:
+        mode: who starts the scripts.
+        options: how it is run.
+        started: when it began, seconds since the epoch.
+        seconds: from its start to the last event, without those in which no server held it.
+        since: ``started``, later by the seconds in which no server held the run: time now less `since` is how long a
+            live run has lasted.
+        monotonic_start: the same by the monotonic clock of the server that holds it.
+        logged: how many values the scripts logged.
+        events: how many there were.
+    """
 
     run: str = ""
     job: str = ""
     workflow: str = ""
     exchange: str = ""
+    mode: RunMode = "simulator"
+    options: RunOptions = field(default_factory=RunOptions)
     status: RunStatus = RunStatus.SUBMITTED
     reason: str = ""
     started: float = 0.0
     seconds: float = 0.0
+    since: float = 0.0
     start_round: int = 0
     total_rounds: int = 0
     sites: dict[str, SiteState] = field(default_factory=dict)
@@ -88,6 +114,12 @@ class RunState:
         """How many rounds are finished."""
         return sum(found.finished is not None for found in self.rounds.values())
 
+    @property
+    def next_round(self) -> int:
+        """Number of the first round that is not finished."""
+        done = [number for number, found in self.rounds.items() if found.finished]
+        return max(done) + 1 if done else self.start_round
+
     def site(self, name: str) -> SiteState:
         """The state of a site, made on first mention."""
         return self.sites.setdefault(name, SiteState())
@@ -108,48 +140,71 @@ def fold(events: Iterable[AnyEvent]) -> RunState:
 def apply(state: RunState, event: AnyEvent) -> RunState:
     """The state after one more event; `state` itself, changed."""
     state.events += 1
-    if state.started:
-        state.seconds = max(0.0, event.monotonic - state.monotonic_start)
+    if isinstance(event, RunResumed) and event.restarted:
+        _restart(state, event)
+    elif state.started:
+        state.seconds = max(state.seconds, event.monotonic - state.monotonic_start)
     match event:
         case RunStarted():
             state.run, state.job, state.workflow = event.run, event.job, event.workflow
-            state.exchange, state.status = event.exchange, RunStatus.RUNNING
-            state.started, state.monotonic_start = event.time, event.monotonic
+            state.exchange, state.mode, state.options = event.exchange, event.mode, event.options
+            state.status = RunStatus.RUNNING
+            state.started, state.since, state.monotonic_start = event.time, event.time, event.monotonic
             state.start_round, state.total_rounds = event.start_round, event.total_rounds
             for name in event.sites:
                 state.site(name)
-        case SiteJoined():
-            state.site(event.site).state = "ready"
-            state.site(event.site).reason = ""
-        case SiteLost():
-            state.site(event.site).state = "lost"
-            state.site(event.site).reason = event.reason
         case RoundStarted():
+            before = state.rounds.get(event.round)
+            if before is not None and before.started.attempt < event.attempt:
+                for name in before.accepted:
+                    state.site(name).results -= 1
             state.rounds[event.round] = RoundState(event)
-        case TaskPublished():
-            state.site(event.site).state = "training"
-            state.site(event.site).round = event.round
-        case ResultAccepted():
-            state.rounds[event.round].accepted[event.site] = event
-            site = state.site(event.site)
-            site.state, site.metrics, site.results = "sent", event.metrics, site.results + 1
-        case ResultRejected():
-            round_state, site = state.rounds[event.round], state.site(event.site)
-            if round_state.accepted.pop(event.site, None):
-                site.results -= 1
-            round_state.rejected[event.site] = event
-            site.state, site.reason = "rejected", event.reason
         case ModelSaved():
             state.models[event.round] = event
         case RoundFinished():
             state.rounds[event.round].finished = event
-        case MetricLogged():
-            state.logged += 1
         case RunPaused():
             state.status, state.reason = RunStatus.PAUSED, event.reason
         case RunResumed():
-            state.status, state.reason = RunStatus.RUNNING, ""
+            state.status, state.reason, state.final_model = RunStatus.RUNNING, "", {}
+        case RequestRefused():
+            pass
         case RunFinished():
             state.status, state.reason = event.state, event.reason
             state.final_model = event.final_model
+        case _:
+            _apply_to_site(state, event)
     return state
+
+
+def _apply_to_site(
+    state: RunState, event: SiteJoined | SiteLost | TaskPublished | ResultAccepted | ResultRejected | MetricLogged
+) -> None:
+    site = state.site(event.site)
+    match event:
+        case SiteJoined():
+            site.state, site.reason = "ready", ""
+        case SiteLost():
+            site.state, site.reason, site.dropped = "lost", event.reason, event.dropped
+        case TaskPublished():
+            site.state, site.round = "training", event.round
+        case ResultAccepted():
+            state.rounds[event.round].accepted[event.site] = event
+            site.state, site.metrics, site.results = "sent", event.metrics, site.results + 1
+        case ResultRejected():
+            if state.rounds[event.round].accepted.pop(event.site, None):
+                site.results -= 1
+            state.rounds[event.round].rejected[event.site] = event
+            site.state, site.reason = "rejected", event.reason
+        case MetricLogged():
+            site.logged += 1
+            state.logged += 1
+
+
+def _restart(state: RunState, event: RunResumed) -> None:
+    """Another process takes over: it counts on from here by its own clock, and nobody is there yet."""
+    state.monotonic_start = event.monotonic - state.seconds
+    state.since = event.time - state.seconds
+    for site in state.sites.values():
+        if not site.dropped:
+            site.state, site.reason = "expected", ""

@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
-from fltui.exchange.manifest import End, Logged
-from fltui.exchange.publish import open_site, put_document, remove_published
-from fltui.exchange.watch import Backoff, Watcher, WatchMode
+from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.manifest import Logged
+from fltui.exchange.publish import open_site
+from fltui.exchange.watch import Backoff, Watcher
 from fltui.job.job import Job
 from fltui.model import Params
-from fltui.run.control import take_requests
+from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
     ModelSaved,
+    RequestRefused,
     RoundFinished,
     RunFinished,
+    RunPaused,
+    RunResumed,
     RunStarted,
     RunStatus,
     SiteJoined,
@@ -34,38 +35,42 @@ from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
 from fltui.run.logs import ServerLog
 from fltui.run.models import Models, ModelWriter, StoredModel
-from fltui.run.state import RunState, apply
+from fltui.run.options import RunOptions
+from fltui.run.state import RunState, SiteState, apply
 from fltui.server.books import MetricsTable, write_summary
+from fltui.server.ends import put_end
 from fltui.server.mirror import Mirror
+from fltui.server.past import last_model, reopen_journal, reopen_sites, tidy_run, write_metrics
+from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.server.round import Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request, Workflow
 
 
-@dataclass(frozen=True)
-class EngineOptions:
-    """How a run is run.
+class Engine:
+    """One run, from start to finish. It is the `Federation` that the workflow sees.
 
-    Attributes:
-        watch: see `WatchMode`.
-        durable: survive a power cut, not only the death of the process.
-        threads: how many sites have a task at once; None for all.
-        keep_rounds: how many rounds stay in the exchange for people to look at.
-        return_wait: seconds that a round waits for lost sites to come back, where they can.
+    Args:
+        job: what is run.
+        folder: the run folder.
+        exchange: the exchange folder.
+        fleet: where the scripts run.
+        options: how it is run.
+        resumed: the run began before, in another process; go on with it from its last finished round.
+
+    Raises:
+        BadInputError: the job's workflow is none.
     """
 
-    watch: WatchMode = WatchMode.AUTO
-    durable: bool = False
-    threads: int | None = None
-    keep_rounds: int = 3
-    return_wait: float = 60.0
-
-
-class Engine:
-    """One run, from start to finish. It is the `Federation` that the workflow sees."""
-
     def __init__(
-        self, job: Job, folder: RunFolder, exchange: ExchangeFolder, fleet: Fleet, options: EngineOptions | None = None
+        self,
+        job: Job,
+        folder: RunFolder,
+        exchange: ExchangeFolder,
+        fleet: Fleet,
+        options: RunOptions,
+        *,
+        resumed: bool = False,
     ) -> None:
         if not isinstance(job.workflow, Workflow):
             raise BadInputError(f"job {job.name}: {type(job.workflow).__name__} is not a workflow")
@@ -75,18 +80,19 @@ class Engine:
         self._workflow: Workflow = job.workflow
         self._exchange = exchange
         self._fleet = fleet
-        self._options = options or EngineOptions()
-        self._models = Models(folder.models, durable=self._options.durable)
+        self._options = options
+        self._resumed = resumed
+        self._models = Models(folder.models, durable=options.durable)
+        self._retention = Retention(exchange, folder.store, options)
         self._roster = Roster(self._joined, self._lost, self._wake)
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._mirrors: dict[str, Mirror] = {}
         self._round: Round | None = None
-        self._tasks: deque[tuple[str, TaskId]] = deque()
-        self._finished: Round | None = None
         self._hints: set[str] = set()
         self._waiter: asyncio.Future[None] | None = None
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
+        self._over = False
         self._journal: Journal
         self._metrics: MetricsTable
         self._watcher: Watcher
@@ -110,7 +116,7 @@ class Engine:
             How it ended, whatever the end.
 
         Raises:
-            BadInputError: a site's folder cannot be used; nothing was started.
+            BadInputError: a site's folder cannot be used, or the run cannot be resumed; nothing was started.
         """
         self._loop = asyncio.get_running_loop()
         for site in self.job.sites:
@@ -119,36 +125,68 @@ class Engine:
             return await self._run_held()
 
     async def _run_held(self) -> RunFinished:
+        begun = self._go_on() if self._resumed else self._begin()
         server_log = ServerLog(self.folder.logs / "server.log")
-        self._journal = Journal(self.folder.journal, durable=self._options.durable)
-        self._metrics = MetricsTable(self.folder.metrics)
         self._watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
         try:
             for follower in (self._keep_state, server_log.event, *self._followers):
                 self._journal.follow(follower)
-            return await self._run()
+            return await self._run(begun)
         finally:
             self._watcher.close()
             self._journal.close()
             self._metrics.close()
             server_log.close()
 
-    async def _run(self) -> RunFinished:
+    def _begin(self) -> RunStarted:
+        rounds = self._workflow.rounds
+        self._journal = Journal(self.folder.journal, durable=self._options.durable)
+        self._metrics = MetricsTable(self.folder.metrics)
+        return RunStarted(
+            run=self.folder.run,
+            job=self.job.name,
+            workflow=type(self._workflow).__name__,
+            sites=sorted(self.job.sites),
+            start_round=rounds.start,
+            total_rounds=len(rounds),
+            exchange=str(self._exchange.root),
+            mode=self._fleet.mode,
+            options=self._options,
+        )
+
+    def _go_on(self) -> RunResumed:
+        """Take over what another process left.
+
+        Raises:
+            BadInputError: it cannot be taken over.
+        """
+        durable = self._options.durable
+        self._journal, past = reopen_journal(self.folder, self._workflow.rounds, durable=durable)
+        self.state = past.state
+        self._retention.published(past.tasks)
+        reopen_sites(self._exchange, past, durable=durable)
+        for name, site in past.state.sites.items():
+            if site.dropped:
+                self._roster.drop_before(name, site.reason)
+        try:
+            tidy_run(self.folder, past.state)
+            self._metrics = MetricsTable(self.folder.metrics)
+            write_metrics(self._metrics, past.state)
+        except OSError as error:
+            raise BadInputError(
+                f"run {self.folder.run} cannot be resumed: {error.strerror} ({error.filename})"
+            ) from error
+        return RunResumed(restarted=True)
+
+    async def _run(self, begun: RunStarted | RunResumed) -> RunFinished:
         self._watcher.add(self.folder.control)
+        self._journal.append(begun)
         for site in self.job.sites:
             self._attend(site)
-        rounds = self._workflow.rounds
-        self._journal.append(
-            RunStarted(
-                run=self.folder.run,
-                job=self.job.name,
-                workflow=type(self._workflow).__name__,
-                sites=sorted(self.job.sites),
-                start_round=rounds.start,
-                total_rounds=len(rounds),
-                exchange=str(self._exchange.root),
-            )
-        )
+        for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
+            with contextlib.suppress(BadInputError):
+                open_site(self._exchange.site(site), "server")
+                self._attend(site)
         status, reason = RunStatus.FAILED, "an error inside the server; it printed the traceback"
         try:
             await self._run_body()
@@ -176,23 +214,23 @@ class Engine:
             raise RunAbortedError(self._abort) from None
 
     async def _start_and_run(self) -> None:
-        await self._fleet.start(self._roster, self._wait)
+        if self.state.next_round < self._workflow.rounds.stop:
+            await self._fleet.start(self._roster, self._wait)
         await self._workflow.run(self)
 
     async def _finish(self, status: RunStatus, reason: str) -> RunFinished:
         """End the run for the sites, then for the books."""
-        end = End(PROTOCOL, self.folder.run, status.value, reason)
-        for site in self._mirrors:
-            folder = self._exchange.site(site)
-            with contextlib.suppress(OSError):  # a site whose folder is gone misses the end, the others do not
-                put_document(end, folder.end(self.folder.run), folder.staging("server"), durable=self._options.durable)
-        self._retire()
+        self._over = True
+        for site in self._mirrors.keys() - self._roster.dropped:
+            folder, durable = self._exchange.site(site), self._options.durable
+            put_end(folder, self.folder.run, status.outcome, reason, durable=durable)
+        self._retention.sweep(self._round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
             mirror.finish()
         final: dict[str, str] = {}
         if self.state.rounds_done:
-            number = max(self.state.models)
+            number = self.state.next_round
             pointer = self._models.point("final", number)
             entries = self._models.load(number).entries
             final = {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
@@ -212,18 +250,23 @@ class Engine:
 
     async def sites(self, at_least: int) -> tuple[str, ...]:
         """See `Federation.sites`."""
-        deadline = time.monotonic() + (self._options.return_wait if self._fleet.returns() else 0)
-        backoff = Backoff()
-        while len(self._roster.present) < at_least:
+        roster, named = self._roster, self.job.sites
+        patience = self._options.wait if self._fleet.returns() else 0.0
+        deadline, backoff = time.monotonic() + patience, Backoff()
+        while roster.paused or len(roster.present) < at_least:
+            if roster.paused:
+                await self._wait(backoff.next())
+                deadline = time.monotonic() + patience
+                continue
             left = deadline - time.monotonic()
-            if left <= 0:
-                gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(self._roster.absent.items()))
-                present = len(self._roster.present)
+            if left <= 0 or (named and len(roster.possible(named)) < at_least):
+                gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
                 raise RunFailedError(
-                    f"round {self._next_round} cannot start: {present} of {at_least} sites needed are there; {gone}"
+                    f"round {self.state.next_round} cannot start: {len(roster.present)} of {at_least} sites needed "
+                    f"are there; {gone}"
                 )
             await self._wait(min(backoff.next(), left))
-        return tuple(sorted(self._roster.present))
+        return tuple(sorted(roster.present))
 
     async def ask(self, request: Request) -> list[Answer]:
         """See `Federation.ask`."""
@@ -239,18 +282,25 @@ class Engine:
             link=self._fleet.same_user,
             durable=self._options.durable,
         )
-        self._round = Round(place, request)
+        before, last = self.state.rounds.get(request.round), self._round
+        attempt = before.started.attempt if before else 1
+        if before and (last is None or last.request.round != request.round):
+            attempt += 1  # another process was at it
+        self._round = Round(place, request, attempt)
         try:
             return await self._round.collect(self._wait)
         finally:
-            self._tasks.extend(self._round.published)
+            self._retention.published(self._round.published)
 
-    def first_model(self, params: Params, round_number: int) -> StoredModel:
-        """See `Federation.first_model`."""
-        with self._models.new(round_number, list(params)) as new:
+    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
+        """See `Federation.begin`."""
+        first = self.state.next_round
+        if first > rounds.start:
+            return last_model(self._models, self.state), range(first, rounds.stop)
+        with self._models.new(rounds.start, list(params)) as new:
             for name, array in params.items():
                 new.add(name, array)
-        return self._saved(round_number)
+        return self._saved(rounds.start), rounds
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
         """See `Federation.new_model`."""
@@ -283,14 +333,10 @@ class Engine:
         for answer in answers:
             self._metrics.add(request.round, answer.site, answer.metrics)
         self._metrics.add(request.round, "", metrics)
-        self._finished = round_
+        self._retention.finished(round_)
         return model
 
     # What happens meanwhile.
-
-    @property
-    def _next_round(self) -> int:
-        return self._workflow.rounds.start + self.state.rounds_done
 
     def _saved(self, number: int) -> StoredModel:
         model = self._models.load(number)
@@ -298,28 +344,13 @@ class Engine:
         self._journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.size))
         return model
 
-    def _retire(self) -> None:
-        """Drop the private copies of the last finished round, and the tasks of rounds that nobody looks at any more.
-
-        Done while the sites work on the next round, or at the end.
-        """
-        done, self._finished = self._finished, None
-        if done is None:
-            return
-        in_use = self._round.stored if self._round is not None and self._round is not done else set()
-        for digest in done.stored - in_use:
-            self.folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
-        number = done.request.round
-        while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
-            site, task_id = self._tasks.popleft()
-            remove_published(self._exchange.site(site).tasks, str(task_id))
-
     def _attend(self, site: str) -> None:
         """Watch a site's results and mirror its logs."""
         if site not in self._mirrors:
             folder = self._exchange.site(site)
             log = None if self._fleet.same_user else self.folder.logs / f"{site}.log"
-            self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged)
+            known = self.state.sites.get(site, SiteState()).logged
+            self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known)
             self._watcher.add(folder.results)
 
     def _joined(self, site: str) -> None:
@@ -329,7 +360,7 @@ class Engine:
         self._journal.append(SiteJoined(site=site))
 
     def _lost(self, site: str, reason: str) -> None:
-        self._journal.append(SiteLost(site=site, reason=reason))
+        self._journal.append(SiteLost(site=site, reason=reason, dropped=site in self._roster.dropped))
 
     def _logged(self, site: str, found: Logged) -> None:
         self._journal.append(
@@ -341,6 +372,7 @@ class Engine:
 
     def _keep_state(self, event: AnyEvent) -> None:
         self.state = apply(self.state, event)
+        self._roster.paused = self.state.status is RunStatus.PAUSED
 
     def _arrived_in_thread(self, path: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
@@ -355,8 +387,28 @@ class Engine:
             self._wake()
 
     def _take_requests(self) -> None:
-        for request in take_requests(self.folder.control):
-            self.abort(request.reason)
+        for request in () if self._over else take_requests(self.folder.control):
+            match request:
+                case Abort():
+                    self.abort(request.reason)
+                case Pause() if not self._roster.paused:
+                    self._journal.append(RunPaused(reason=request.reason))
+                case Resume() if self._roster.paused:
+                    self._journal.append(RunResumed())
+                    self._wake()
+                case Drop():
+                    self._drop(request.site, f"dropped: {request.reason}")
+
+    def _drop(self, site: str, reason: str) -> None:
+        """Go on without a site; a second time does nothing."""
+        if site not in self.state.sites:
+            sites = ", ".join(sorted(self.state.sites))
+            self._journal.append(RequestRefused(request="drop", reason=f"there is no site {site!r}, only {sites}"))
+        elif site not in self._roster.dropped:
+            self._roster.drop(site, reason)
+            folder, durable = self._exchange.site(site), self._options.durable
+            put_end(folder, self.folder.run, "FINISHED:ABORTED", reason, durable=durable)
+            self._fleet.drop(site)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -366,7 +418,7 @@ class Engine:
         """Wait for arrivals, changes of the roster or `seconds`; the sites where something arrived."""
         self._fleet.look()
         if not self._hints:
-            self._retire()
+            self._retention.sweep(self._round)
             self._waiter = self._loop.create_future()
             timer = self._loop.call_later(min(seconds, self._fleet.look_every), self._wake)
             try:

@@ -31,14 +31,18 @@ class Mirror:
         run: the run's id.
         log: where its log goes; None where that is the same file already.
         logged: called with every value the script logged.
+        known: how many of these values were taken before, by a server of the same run. Of the log, what is there was.
     """
 
-    def __init__(self, site: SiteFolder, run: str, log: Path | None, logged: Callable[[str, Logged], None]) -> None:
+    def __init__(
+        self, site: SiteFolder, run: str, log: Path | None, logged: Callable[[str, Logged], None], known: int = 0
+    ) -> None:
         self._site = site
         self._log = log
         self._report = logged
         self._names = {"log": site.log(run).name, "metrics": site.metrics(run).name}
-        self._done = {"log": 0, "metrics": 0}
+        self._known = known
+        self._done = {"log": log.stat().st_size if log is not None and log.exists() else 0, "metrics": 0}
 
     def finish(self) -> None:
         """Take the rest, as much of it as a run folder is given at its end."""
@@ -62,9 +66,13 @@ class Mirror:
             self._done["metrics"] -= len(rest)
         for line in whole.splitlines():
             try:
-                self._report(self._site.name, _logged.decode(line))
+                found = _logged.decode(line)
             except (msgspec.DecodeError, RecursionError):
                 continue  # a line that is no value is the site's loss alone
+            if self._known:
+                self._known -= 1
+            else:
+                self._report(self._site.name, found)
 
     def _take(self, what: str) -> bytes:
         try:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.collect import read_status
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
-from fltui.exchange.manifest import End, Status
-from fltui.exchange.publish import put_document
+from fltui.exchange.layout import ExchangeFolder, SiteFolder
+from fltui.exchange.manifest import Status
 from fltui.exchange.watch import Backoff
-from fltui.run.events import RunStatus
-from fltui.run.folder import RunFolder
+from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 
 SILENCE = 30.0
@@ -49,6 +45,7 @@ class RemoteSites:
         wanted: how many to begin with at once.
     """
 
+    mode: RunMode = "server"
     same_user = False
     look_every = LOOK
 
@@ -73,17 +70,22 @@ class RemoteSites:
         backoff = Backoff()
         while True:
             self._look_now()
-            if len(roster.present) >= self._wanted:
+            possible = len(roster.possible(self._names)) if self._names else self._wanted
+            if len(roster.present) >= min(self._wanted, possible) >= self._at_least:
                 return
             if self._names and len(set(self._names) - roster.absent.keys()) < self._at_least:
                 causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
                 raise RunFailedError(f"the first round cannot start: {self._at_least} sites are needed; {causes}")
+            if roster.paused:
+                await wait(min(backoff.next(), LOOK))
+                deadline = time.monotonic() + self._wait
+                continue
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             await wait(min(backoff.next(), LOOK, left))
         if len(roster.present) < self._at_least:
-            missing = ", ".join(map(self._missing, sorted(set(self._names) - roster.present)))
+            missing = ", ".join(map(self._missing, sorted(roster.possible(self._names) - roster.present)))
             raise RunFailedError(
                 f"{len(roster.present)} of {self._wanted} sites appeared within {self._wait:g} s; missing: "
                 f"{missing or f'{self._at_least} sites'}; "
@@ -105,6 +107,9 @@ class RemoteSites:
     def returns(self) -> bool:
         """A site can be started again."""
         return True
+
+    def drop(self, site: str) -> None:
+        """Its script was started by others; the end of the run in its folder tells it."""
 
     async def stop(self, *, patient: bool) -> None:
         """Wait a moment for the scripts to say that they have finished."""
@@ -153,19 +158,3 @@ class RemoteSites:
                 # Once for every start of its script: its next look would bring the same refusal.
                 self._refused[folder.name] = seen.status.session
                 roster.lose(folder.name, str(error))
-
-
-def end_dead_runs(exchange: ExchangeFolder, runs: Path) -> None:
-    """End runs of `runs` whose server died, for sites that still hold their tasks: they are to serve the new run.
-
-    A client that is not started for one run takes the task it finds; without this it would answer a dead run for ever.
-    """
-    for site in exchange.sites():
-        tasks = [task for path in site.tasks.glob("*.json") if (task := TaskId.parse(path.stem))]
-        for run in {task.run for task in tasks}:
-            folder = RunFolder(runs / run)
-            if folder.journal.is_file() and not folder.is_alive():
-                end = End(PROTOCOL, run, RunStatus.ABORTED, "its server died, and another run has begun")
-                with contextlib.suppress(OSError):  # a site whose folder cannot be used keeps its old tasks
-                    if not site.end(run).exists():
-                        put_document(end, site.end(run), site.staging("server"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
+
+from fltui.run.options import RunMode
 
 Wait = Callable[[float], Awaitable[object]]
 """Waits so many seconds at most while the engine attends to what happens."""
@@ -31,13 +33,17 @@ class Roster:
         """Who can be asked."""
         self.absent: dict[str, str] = {}
         """Who cannot any more, and why."""
+        self.dropped: set[str] = set()
+        """Who is absent for good, because a person said so."""
+        self.paused = False
+        """Whether the run is paused: nobody has to come in time meanwhile."""
         self._joined = joined
         self._lost = lost
         self._changed = changed
 
     def join(self, site: str) -> None:
-        """The site can be asked."""
-        if site not in self.present:
+        """The site can be asked; one that was dropped is refused without a word."""
+        if site not in self.present | self.dropped:
             self.present.add(site)
             self.absent.pop(site, None)
             self._joined(site)
@@ -51,9 +57,28 @@ class Roster:
             self._lost(site, reason)
             self._changed()
 
+    def drop(self, site: str, reason: str) -> None:
+        """Go on without the site, whatever it does."""
+        if site not in self.dropped:
+            self.dropped.add(site)
+            self.absent.pop(site, None)
+            self.lose(site, reason)
+
+    def drop_before(self, site: str, reason: str) -> None:
+        """The site was dropped before this process took over; nobody has to be told again."""
+        self.dropped.add(site)
+        self.absent[site] = reason
+
+    def possible(self, named: Iterable[str]) -> set[str]:
+        """Who of the sites that a job names was not dropped."""
+        return set(named) - self.dropped
+
 
 class Fleet(Protocol):
     """Where the sites' scripts run: processes of this machine, or other people's shells."""
+
+    mode: RunMode
+    """For the journal."""
 
     same_user: bool
     """Whether server and sites are one user on one file system, so that files can be linked instead of copied."""
@@ -77,6 +102,9 @@ class Fleet(Protocol):
 
     def returns(self) -> bool:
         """Whether a site that is lost may come back by itself."""
+
+    def drop(self, site: str) -> None:
+        """End what this fleet started for a site that was dropped."""
 
     async def stop(self, *, patient: bool) -> None:
         """The run is over: let the scripts end, or end them. Nothing that was started survives this."""

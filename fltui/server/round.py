@@ -89,6 +89,7 @@ class Round:
     """One round while it lasts.
 
     Attributes:
+        attempt: 1, more where the round was interrupted and begins again.
         started: by the monotonic clock.
         arrivals: seconds from the start at which results were accepted.
         bytes_in, bytes_out: sizes of the arrays accepted and sent.
@@ -98,6 +99,7 @@ class Round:
 
     place: RoundPlace
     request: Request
+    attempt: int = 1
     started: float = field(default_factory=time.monotonic)
     arrivals: list[float] = field(default_factory=list)
     bytes_in: int = 0
@@ -131,6 +133,7 @@ class Round:
                 task_name=request.task_name,
                 sites=list(request.sites),
                 model=request.model.digest,
+                attempt=self.attempt,
             )
         )
         self._waiting.extend(request.sites)
@@ -159,6 +162,10 @@ class Round:
             self._check_quorum()
         return [self._answer(site) for site in sorted(self._accepted)]
 
+    @property
+    def _task_id(self) -> TaskId:
+        return TaskId(self.place.run, self.request.round, self.request.task_name, self.attempt)
+
     def _publish_more(self) -> None:
         limit = self.place.threads or len(self.request.sites)
         while self._waiting and len(self._open) < limit:
@@ -169,8 +176,7 @@ class Round:
                 self._publish(site)
 
     def _publish(self, site: str) -> None:
-        request, place = self.request, self.place
-        task_id = TaskId(place.run, request.round, request.task_name)
+        request, place, task_id = self.request, self.place, self._task_id
         folder = place.exchange.site(site)
         task = Task(
             PROTOCOL,
@@ -220,9 +226,9 @@ class Round:
             put_copies(files, target, staging, durable=self.place.durable)
 
     def _take(self, site: str) -> None:
-        """Take the site's answer in if it is there and whole."""
+        """Take the site's answer in if it is there and whole, and the site was not dropped."""
         asked = self._open.get(site)
-        if asked is None:
+        if asked is None or site in self.place.roster.dropped:
             return
         model = self.request.model
         expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
@@ -272,11 +278,11 @@ class Round:
         return time.monotonic() - since > DELIVERY_PATIENCE
 
     def _reject(self, site: str, reason: str) -> None:
-        task_id = str(TaskId(self.place.run, self.request.round, self.request.task_name))
         self._open.pop(site, None)
         self._stalled.pop(site, None)
         self._accepted.pop(site, None)
         self._failed[site] = reason
+        task_id = str(self._task_id)
         self.place.append(ResultRejected(round=self.request.round, site=site, task_id=task_id, reason=reason))
 
     def _drop_lost(self) -> None:

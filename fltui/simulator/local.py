@@ -12,17 +12,20 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.publish import open_site
-from fltui.exchange.watch import LONGEST_WAIT, WatchMode
+from fltui.exchange.lock import is_held
+from fltui.exchange.publish import open_site, site_lock
+from fltui.exchange.watch import LONGEST_WAIT, Backoff, WatchMode
 from fltui.job.handover import LIFELINE
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
+from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 
 PATIENCE = 10.0
@@ -42,6 +45,7 @@ class _Site:
 class LocalSites:
     """The fleet of ``fltui run``."""
 
+    mode: RunMode = "simulator"
     same_user = True
     look_every = LONGEST_WAIT
 
@@ -53,19 +57,32 @@ class LocalSites:
         self._exchange = exchange
         self._watch = watch
         self._sites: list[_Site] = []
+        self._dropping: set[asyncio.Task[None]] = set()
         self._ending = False
         self._lifeline, self._held = os.pipe()
 
-    async def start(self, roster: Roster, wait: Wait) -> None:  # noqa: ARG002 - its scripts come at once
+    async def start(self, roster: Roster, wait: Wait) -> None:
         """Start every site's script; see `Fleet.start`."""
         for name in self._job.sites:
+            if name in roster.dropped:
+                continue
             app = self._job.app(name)
             script = self._folder.job / f"app_{name}" / "custom" / app.executor.task_script_path
             roster.join(name)
             if script.is_file():
+                await self._released(name, wait)
                 await self._launch(name, script, app.executor.arguments(), app.executor.params_transfer_type, roster)
+                if name in roster.dropped:  # while it was being launched
+                    self.drop(name)
             else:
                 roster.lose(name, f"its script {app.executor.task_script_path} does not exist")
+
+    async def _released(self, name: str, wait: Wait) -> None:
+        """Wait until no script of a simulator that was killed holds the site any more; it ends by itself, soon."""
+        lock = site_lock(self._exchange.site(name), self._folder.run)
+        backoff, deadline = Backoff(), time.monotonic() + PATIENCE
+        while is_held(lock) and time.monotonic() < deadline:
+            await wait(backoff.next())
 
     async def _launch(
         self, name: str, script: Path, arguments: list[str], transfer: TransferType, roster: Roster
@@ -134,6 +151,12 @@ class LocalSites:
         """A script that is dead stays dead."""
         return False
 
+    def drop(self, site: str) -> None:
+        """End a site's script and what it started."""
+        task = asyncio.create_task(_end([found for found in self._sites if found.name == site]))
+        self._dropping.add(task)
+        task.add_done_callback(self._dropping.discard)
+
     async def stop(self, *, patient: bool) -> None:
         """End all scripts and what they started; see `Fleet.stop`."""
         self._ending = True
@@ -141,16 +164,23 @@ class LocalSites:
         try:
             if patient and watches:
                 await asyncio.wait(watches, timeout=PATIENCE)
-            for sent in (signal.SIGTERM, signal.SIGKILL):
-                alive = [site for site in self._sites if not site.watching.done()]
-                for site in alive:
-                    _signal_group(site.process.pid, sent)
-                if alive:
-                    await asyncio.wait([site.watching for site in alive], timeout=IMPATIENCE)
+            await _end(self._sites)
+            if self._dropping:
+                await asyncio.wait(self._dropping)
         finally:
             for fd in (self._held, self._lifeline):
                 with contextlib.suppress(OSError):
                     os.close(fd)
+
+
+async def _end(sites: list[_Site]) -> None:
+    """Ask the sites' process groups to end, then kill them."""
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        alive = [site for site in sites if not site.watching.done()]
+        for site in alive:
+            _signal_group(site.process.pid, sent)
+        if alive:
+            await asyncio.wait([site.watching for site in alive], timeout=IMPATIENCE)
 
 
 def _signal_group(pid: int, sent: signal.Signals) -> None:
@@ -160,6 +190,9 @@ def _signal_group(pid: int, sent: signal.Signals) -> None:
 
 def _second_name(log: Path, second: Path) -> None:
     """Let the site's log be the run's log too; where there are no hard links, a symbolic one."""
+    if second.exists() and second.samefile(log):
+        return  # the run was resumed
+    second.unlink(missing_ok=True)
     try:
         os.link(log, second)
     except OSError:

@@ -88,9 +88,9 @@ class FedAvg(Workflow):
         return replace(self, num_rounds=count)
 
     async def run(self, federation: Federation) -> None:
-        """Go through all rounds; see `Workflow.run`."""
-        model = federation.first_model(self.model, self.start_round)
-        for number in self.rounds:
+        """Go through the rounds that are to be done; see `Workflow.run`."""
+        model, rounds = federation.begin(self.model, self.rounds)
+        for number in rounds:
             request = Request(
                 task_name="train",
                 round=number,

@@ -72,7 +72,7 @@ class Federation(Protocol):
     """The sites of a run and its books, as a workflow sees them."""
 
     async def sites(self, at_least: int) -> tuple[str, ...]:
-        """The sites that can be asked now, by name.
+        """The sites that can be asked now, by name. While the run is paused this waits: here a round begins.
 
         Raises:
             RunFailedError: fewer than `at_least`, and no more will come.
@@ -85,8 +85,19 @@ class Federation(Protocol):
             RunFailedError: the quorum cannot be had; the sentence names who failed and why.
         """
 
-    def first_model(self, params: Params, round_number: int) -> StoredModel:
-        """Save the model that enters the first round; no params where the sites start from their own."""
+    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
+        """The model to begin with, and the rounds to go through.
+
+        In a new run that is `params`, saved as the model that enters the first round, and all of `rounds`. In a run
+        that is resumed it is the model that the last finished round left, and the rounds that are not finished.
+
+        Args:
+            params: the initial model; empty where the sites start from their own.
+            rounds: all rounds of the run.
+
+        Raises:
+            RunFailedError: the model of the last finished round is damaged.
+        """
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
         """Write the model that enters round `round_number`."""
@@ -98,7 +109,11 @@ class Federation(Protocol):
 
 
 class Workflow(ServerComponent, abc.ABC):
-    """A workflow: a dataclass whose `run` is the whole run."""
+    """A workflow: a dataclass whose `run` is the whole run.
+
+    A run that was interrupted is resumed by calling `run` again, in another process: what a workflow needs from round
+    to round is therefore in the models, and `Federation.begin` says where to go on.
+    """
 
     @property
     @abc.abstractmethod

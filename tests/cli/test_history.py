@@ -33,7 +33,22 @@ def test_no_arguments_print_the_help(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run", "server", "client", "runs", "show", "logs", "abort", "export", "inspect", "locate"]
+    "name",
+    [
+        "run",
+        "server",
+        "client",
+        "runs",
+        "show",
+        "logs",
+        "pause",
+        "resume",
+        "drop",
+        "abort",
+        "export",
+        "inspect",
+        "locate",
+    ],
 )
 def test_every_command_has_help_with_an_example(tmp_path: Path, name: str) -> None:
     done = fltui(tmp_path, name, "--help")

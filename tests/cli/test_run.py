@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +19,16 @@ from tests.jobs import (
     HELLO_SCRIPT,
     command,
     environment,
+    events_until,
     fltui,
     processes_of,
     script,
+    started,
     write_job,
 )
 
 ENDLESS = script("import threading; threading.Event().wait()")
 FINAL = np.arange(4, 13, dtype=np.float32).reshape(3, 3)
-
-
-@contextmanager
-def started(folder: Path, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A command that is still running, with its output as text."""
-    process = subprocess.Popen(
-        command(*arguments),
-        env=environment(folder),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def events_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, Any]]:
-    """Read events up to the first of a kind."""
-    assert process.stdout is not None
-    found = []
-    for line in process.stdout:
-        found.append(json.loads(line))
-        if found[-1]["event"] == kind:
-            return found
-    raise AssertionError(
-        f"no {kind} among {[event['event'] for event in found]}: {process.stderr and process.stderr.read()}"
-    )
 
 
 def broken(folder: Path, file: str, text: str) -> Path:

@@ -46,9 +46,9 @@ def open_session(site: SiteFolder, **settings: Any) -> Session:
     return Session(config, LogFile())
 
 
-def publish(site: SiteFolder, number: int, params: dict[str, NDArray[Any]], run: str = RUN) -> Task:
+def publish(site: SiteFolder, number: int, params: dict[str, NDArray[Any]], run: str = RUN, attempt: int = 1) -> Task:
     """Publish a task as the server does."""
-    task_id = TaskId(run, number, "train")
+    task_id = TaskId(run, number, "train", attempt)
     entries = put_arrays(params, site.tasks / str(task_id), site.staging("server"))
     task = Task(PROTOCOL, run, str(task_id), "train", "a", number, 0, 3, ParamsType.FULL, entries)
     put_document(task, site.tasks / f"{task_id}.json", site.staging("server"))
@@ -138,6 +138,25 @@ def test_a_restarted_script_does_not_answer_twice(site: SiteFolder, session: Ses
 def test_a_site_has_one_script_at_a_time(site: SiteFolder, session: Session) -> None:
     with pytest.raises(BadInputError, match="site a is served by another process already"):
         open_session(site)
+
+
+def test_of_a_round_that_begins_again_only_the_newest_attempt_is_answered(site: SiteFolder, session: Session) -> None:
+    publish(site, 1, {"numpy_key": WEIGHTS})
+    assert session.is_running()
+    assert session.receive() is not None
+    again = publish(site, 1, {"numpy_key": WEIGHTS}, attempt=2)
+    session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert session.is_running()
+    assert session.task is not None
+    assert session.task.task_id == again.task_id
+    session.receive()
+    session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert not session.wait_for_task(timeout=0)
+    fresh = open_session(site, run="other")
+    fresh.run = RUN
+    (site.results / f"{TaskId(RUN, 1, 'train')}.json").unlink()
+    assert not fresh.wait_for_task(timeout=0)
+    fresh.close()
 
 
 def test_a_task_that_was_received_is_to_be_answered(site: SiteFolder, session: Session) -> None:

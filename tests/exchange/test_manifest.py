@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -16,6 +16,7 @@ from fltui.exchange.manifest import (
     ExchangeAbout,
     Logged,
     Result,
+    RunOutcome,
     Status,
     Task,
     decode,
@@ -73,7 +74,7 @@ results = st.builds(
     metrics=st.dictionaries(texts, numbers, max_size=3),
     meta=metas,
 )
-ends = st.builds(End, protocol=st.just(1), run=texts, state=texts, reason=texts)
+ends = st.builds(End, protocol=st.just(1), run=texts, state=st.sampled_from(get_args(RunOutcome)), reason=texts)
 
 
 @given(tasks | results | ends)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from fltui.run.control import Abort, ask, take_requests
+from fltui.errors import BadInputError
+from fltui.run.control import Abort, AnyRequest, Drop, Pause, Resume, ask, take_requests
 from fltui.run.folder import RunFolder, create_run
 
 
@@ -31,11 +33,53 @@ def test_a_request_leaves_nothing_else_behind(run: RunFolder) -> None:
     assert {entry.name for entry in run.root.iterdir()} == before
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"request":"dance"}', b"\xff"])
+def test_requests_are_taken_in_the_order_in_which_they_were_made(run: RunFolder) -> None:
+    requests: list[AnyRequest] = [Pause("lunch"), Resume(), Drop("site-1", "wrong data"), Pause(), Abort()]
+    for request in requests:
+        ask(run, request)
+    assert take_requests(run.control) == requests
+
+
+def test_a_reason_that_is_too_long_is_not_asked(run: RunFolder) -> None:
+    with pytest.raises(BadInputError, match="the reason has 401 characters; 400 are the most"):
+        ask(run, Pause("x" * 401))
+    assert list(run.control.iterdir()) == []
+
+
+def test_a_site_that_there_cannot_be_is_not_dropped() -> None:
+    with pytest.raises(BadInputError, match=r"site name '\.\./x' cannot be used"):
+        Drop("../x")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"request":"dance"}',
+        b"\xff",
+        b'{"request":"drop"}',
+        b'{"request":"drop","site":"../x"}',
+        b'{"request":"drop","site":"server"}',
+        b'{"request":"pause","reason":"' + b"x" * 401 + b'"}',
+        b'{"request":"pause","reason":1}',
+        b'{"request":"resume","much":"' + b"x" * 20_000 + b'"}',
+        b"[" * 10_000,
+    ],
+)
 def test_a_file_that_is_no_request_is_removed(run: RunFolder, data: bytes) -> None:
     (run.control / "a.json").write_bytes(data)
     assert take_requests(run.control) == []
     assert list(run.control.iterdir()) == []
+
+
+def test_what_is_no_plain_file_is_not_read(run: RunFolder) -> None:
+    os.mkfifo(run.control / "fifo.json")
+    (run.control / "zero.json").symlink_to("/dev/zero")
+    (run.control / "folder.json").mkdir()
+    assert take_requests(run.control) == []
+    assert [entry.name for entry in run.control.iterdir()] == ["folder.json"]
 
 
 def test_a_request_that_is_still_being_written_is_left_alone(run: RunFolder) -> None:

@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fltui.run.describe import describe, metrics_text, size_text
-from fltui.run.events import AnyEvent, MetricLogged, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
+from fltui.run.events import (
+    AnyEvent,
+    MetricLogged,
+    RequestRefused,
+    RunPaused,
+    RunResumed,
+    RunStatus,
+    SiteJoined,
+    SiteLost,
+)
 from tests.run.journals import RUN, accepted, asked, finished, rejected, round_finished, round_started, started
 
 
@@ -22,6 +32,17 @@ from tests.run.journals import RUN, accepted, asked, finished, rejected, round_f
         (RunPaused(), "WARN", "run paused"),
         (RunPaused(reason="lunch"), "WARN", "run paused: lunch"),
         (RunResumed(), "INFO", "run resumed"),
+        (RunResumed(restarted=True), "INFO", "run resumed by another server"),
+        (
+            msgspec.structs.replace(round_started(), attempt=2),
+            "INFO",
+            "round 0 started again, attempt 2, 2 sites asked",
+        ),
+        (
+            RequestRefused(request="drop", reason="there is no site 'x'"),
+            "WARN",
+            "request to drop was not carried out: there is no site 'x'",
+        ),
         (finished(), "INFO", "run COMPLETED after 3.50 s"),
         (finished(RunStatus.FAILED, "no quorum"), "ERROR", "run FAILED after 3.50 s: no quorum"),
     ],

@@ -67,6 +67,43 @@ def test_text_of_any_kind_stays_on_one_line(journal: Journal, path: Path) -> Non
     assert list(read_journal(path)) == [event]
 
 
+@pytest.mark.parametrize("torn", ["", "{", '{"event":"run_paused","seq":3}'])
+def test_a_journal_is_continued_after_its_last_whole_line(journal: Journal, path: Path, torn: str) -> None:
+    written: list[AnyEvent] = [journal.append(event) for event in whole_run()]
+    with path.open("a") as file:
+        file.write(torn)
+    taken: list[AnyEvent] = []
+    again = Journal.reopen(path, taken.append)
+    written.append(again.append(RunResumed(restarted=True)))
+    again.close()
+    assert taken == written[:-1]
+    assert list(read_journal(path)) == written
+    assert [event.seq for event in written] == list(range(len(written)))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [(None, "cannot be continued: No such file"), ("", "no event"), ("{}\n", "is not an event")]
+)
+def test_what_is_no_journal_is_not_continued(path: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(BadInputError, match=told):
+        Journal.reopen(path, lambda _: None)
+    assert text is None or path.read_text() == text
+
+
+def test_journals_of_before_can_be_read(path: Path) -> None:
+    path.write_text(
+        '{"event":"run_started","seq":0,"time":1.0,"monotonic":1.0,"run":"r","job":"j","workflow":"FedAvg",'
+        '"sites":["a"],"start_round":0,"total_rounds":1,"exchange":"/e"}\n'
+        '{"event":"round_started","seq":1,"time":1.0,"monotonic":1.0,"round":0,"task_name":"train","sites":["a"],'
+        '"model":""}\n'
+        '{"event":"site_lost","seq":2,"time":1.0,"monotonic":1.0,"site":"a","reason":"gone"}\n'
+        '{"event":"run_resumed","seq":3,"time":1.0,"monotonic":1.0}\n'
+    )
+    assert len(list(read_journal(path))) == 4
+
+
 def test_a_last_line_that_is_not_whole_is_left_out(journal: Journal, path: Path) -> None:
     written = [journal.append(event) for event in whole_run()]
     path.write_bytes(path.read_bytes()[:-5])

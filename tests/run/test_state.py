@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from fltui.run.events import AnyEvent, MetricLogged, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
+from fltui.run.options import RunOptions
 from fltui.run.state import apply, fold
 from tests.run.journals import accepted, asked, finished, rejected, round_finished, round_started, started, whole_run
 
@@ -84,9 +86,68 @@ def test_a_run_pauses_and_goes_on() -> None:
     assert fold([*paused, RunResumed()]).status is RunStatus.RUNNING
 
 
+def test_a_round_that_begins_again_counts_only_what_comes_then() -> None:
+    again = msgspec.structs.replace(round_started(), attempt=2)
+    interrupted: list[AnyEvent] = [started(), round_started(), accepted("site-1"), RunResumed(restarted=True), again]
+    state = fold(interrupted)
+    assert (state.site("site-1").results, state.rounds[0].accepted, state.rounds[0].started.attempt) == (0, {}, 2)
+    assert fold([*interrupted, accepted("site-1")]).site("site-1").results == 1
+
+
+def test_the_next_round_is_the_first_that_is_not_finished() -> None:
+    assert fold([started()]).next_round == 0
+    assert fold([started(), round_started(0), round_finished(0), round_started(1)]).next_round == 1
+
+
+def test_a_run_that_failed_and_is_resumed_runs() -> None:
+    state = fold([started(), finished(RunStatus.FAILED, "no quorum"), RunResumed(restarted=True)])
+    assert (state.status, state.reason, state.final_model) == (RunStatus.RUNNING, "", {})
+
+
+def test_nobody_is_there_when_another_server_takes_over_but_who_was_dropped_stays_away() -> None:
+    lost = [SiteLost(site="site-1", reason="exit code 1"), SiteLost(site="site-2", reason="dropped: x", dropped=True)]
+    sites = fold([started(), *lost, RunResumed(restarted=True)]).sites
+    assert (sites["site-1"].state, sites["site-1"].reason) == ("expected", "")
+    assert (sites["site-2"].state, sites["site-2"].reason, sites["site-2"].dropped) == ("lost", "dropped: x", True)
+
+
+def at(event: AnyEvent, monotonic: float, time: float) -> AnyEvent:
+    """An event at a moment by both clocks."""
+    return msgspec.structs.replace(event, monotonic=monotonic, time=time)
+
+
+@pytest.mark.parametrize("boot", [0.0, 5.0, 103.0, 1e9])
+def test_seconds_go_on_by_the_clock_of_the_server_that_takes_over(boot: float) -> None:
+    events: list[AnyEvent] = [
+        at(started(), 100.0, 1000.0),
+        at(round_started(), 101.0, 1001.0),
+        at(round_finished(), 103.0, 1003.0),
+        at(RunResumed(restarted=True), boot, 5000.0),
+        at(round_started(1), boot + 1, 5001.0),
+        at(round_finished(1), boot + 3, 5003.0),
+        at(RunResumed(restarted=True), boot / 2, 9000.0),
+        at(round_started(2), boot / 2 + 1, 9001.0),
+    ]
+    states = [fold(events[: count + 1]) for count in range(len(events))]
+    assert [state.seconds for state in states] == [0, 1, 3, 3, 4, 6, 6, 7]
+    assert [state.since for state in states][2:] == [1000, 4997, 4997, 4997, 8994, 8994]
+    assert {state.started for state in states} == {1000}
+
+
+def test_a_pause_counts_as_time_of_the_run() -> None:
+    events = [at(started(), 100.0, 1000.0), at(RunPaused(), 101.0, 1001.0), at(RunResumed(), 131.0, 1031.0)]
+    assert (fold(events).seconds, fold(events).since) == (31.0, 1000.0)
+
+
+def test_a_run_knows_how_it_is_run() -> None:
+    options = RunOptions(threads=2, keep_results=True, wait=5.0)
+    state = fold([msgspec.structs.replace(started(), mode="server", options=options)])
+    assert (state.mode, state.options) == ("server", options)
+
+
 def test_logged_values_are_counted() -> None:
     state = fold([started(), *[MetricLogged(site="site-1", key="loss", value=0.5, round=0, step=n) for n in range(3)]])
-    assert state.logged == 3
+    assert (state.logged, state.sites["site-1"].logged) == (3, 3)
 
 
 @pytest.mark.parametrize("status", [RunStatus.COMPLETED, RunStatus.ABORTED, RunStatus.FAILED])

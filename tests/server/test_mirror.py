@@ -50,6 +50,18 @@ def test_values_are_reported_line_by_line(site: SiteFolder) -> None:
     assert found == [("a", Logged("loss", 1.0)), ("a", Logged("loss", 2.0))]
 
 
+def test_another_server_of_the_run_takes_only_what_is_new(site: SiteFolder, tmp_path: Path) -> None:
+    found: list[float] = []
+    lines = [f'{{"key":"loss","value":{number}}}\n' for number in range(4)]
+    site.metrics(RUN).write_text(lines[0] + "not json\n" + lines[1] + lines[2] + lines[3])
+    site.log(RUN).write_text("one\ntwo\n")
+    (tmp_path / "a.log").write_text("one\n")
+    mirror = Mirror(site, RUN, tmp_path / "a.log", lambda _, logged: found.append(logged.value), known=2)
+    mirror.finish()
+    assert found == [2.0, 3.0]
+    assert (tmp_path / "a.log").read_text() == "one\ntwo\n"
+
+
 def test_a_link_in_place_of_a_log_is_not_followed(site: SiteFolder, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     site.log(RUN).symlink_to(tmp_path / "secret")

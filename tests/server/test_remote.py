@@ -12,7 +12,8 @@ from fltui.exchange.manifest import SiteActivity, Status
 from fltui.exchange.publish import open_site, put_document
 from fltui.run.folder import RunFolder, create_run
 from fltui.server import remote
-from fltui.server.remote import RemoteSites, end_dead_runs
+from fltui.server.ends import end_dead_runs
+from fltui.server.remote import RemoteSites
 from fltui.server.roster import Roster
 
 RUN = "hello-20260101T000000Z-abcd"
@@ -113,6 +114,48 @@ async def test_a_failed_script_tells_its_reason(watched: Watched) -> None:
     assert watched.look() == ["a lost: ValueError: boom"]
     watched.say("starting", 1, session="new")
     assert watched.look() == ["a joined"]
+
+
+async def test_a_dropped_site_does_not_come_back(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    watched.look()
+    watched.roster.drop("a", "dropped: wrong data")
+    assert watched.told[-1] == "a lost: dropped: wrong data"
+    watched.say("training", 2)
+    assert watched.look() == []
+    watched.say("failed", 3, reason="boom")
+    assert watched.look() == []
+    watched.say("waiting", 1, session="new")
+    assert watched.look() == []
+    assert watched.roster.absent == {"a": "dropped: wrong data"}
+
+
+async def test_nobody_has_to_come_in_time_while_the_run_is_paused(watched: Watched) -> None:
+    watched.roster.paused = True
+
+    async def wait(_: float) -> None:
+        watched.now += 1000
+        if watched.roster.paused:
+            watched.roster.paused = False
+        else:
+            watched.say("waiting", 1)
+
+    watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=1500)
+    await watched.fleet.start(watched.roster, wait)
+    assert watched.roster.present == {"a"}
+
+
+async def test_dropped_sites_are_not_waited_for(watched: Watched) -> None:
+    watched.fleet = RemoteSites(watched.exchange, RUN, ["a", "b"], wanted=2, at_least=1, wait=1500)
+    watched.say("waiting", 1)
+
+    async def wait(_: float) -> None:
+        watched.say("waiting", 2)
+        watched.roster.drop("b", "dropped: x")
+
+    await watched.fleet.start(watched.roster, wait)
+    assert watched.told == ["b lost: dropped: x", "a joined"]
 
 
 async def test_a_site_at_work_for_another_run_is_not_ours(watched: Watched) -> None:

@@ -189,6 +189,26 @@ def test_a_lost_site_fails_the_round_at_once(tmp_path: Path) -> None:
         table.collect(lambda: table.roster.lose("b", "its script ended"))
 
 
+def test_a_dropped_site_does_not_count_though_it_answered(tmp_path: Path) -> None:
+    table = Table(tmp_path, quorum=1)
+    (answer,) = table.collect(in_turn(table.both, lambda: table.roster.drop("b", "dropped: wrong data")))
+    assert answer.site == "a"
+
+
+def test_a_dropped_site_that_is_needed_fails_the_round(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    with pytest.raises(RunFailedError, match="1 of 2 sites answered, 2 needed; b: dropped: wrong data"):
+        table.collect(in_turn(table.both, lambda: table.roster.drop("b", "dropped: wrong data")))
+
+
+def test_what_was_accepted_before_a_site_was_dropped_counts(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    answers = table.collect(
+        lambda: table.send("b"), in_turn(lambda: table.roster.drop("b", "dropped: x"), lambda: table.send("a"))
+    )
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
 def _remove(tasks: Path) -> None:
     shutil.rmtree(tasks)
 

@@ -64,6 +64,7 @@ class Hall:
         self.store = StoreFolder(folder / "store")
         self.requests: list[Request] = []
         self.finished: list[tuple[int, float, dict[str, float]]] = []
+        self.resume_at: int | None = None
 
     async def sites(self, at_least: int) -> tuple[str, ...]:
         if len(self.functions) < at_least:
@@ -79,11 +80,13 @@ class Hall:
         entries = {name: self.store.put(name, array) for name, array in reply.params.items()}
         return Answer(site, reply.params_type, reply.weight, reply.metrics, entries, self.store)
 
-    def first_model(self, params: Params, round_number: int) -> StoredModel:
-        with self.new_model(round_number, sorted(params)) as new:
+    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
+        if self.resume_at is not None:
+            return self.models.load(self.resume_at), range(self.resume_at, rounds.stop)
+        with self.new_model(rounds.start, sorted(params)) as new:
             for name, array in params.items():
                 new.add(name, array)
-        return self.models.load(round_number)
+        return self.models.load(rounds.start), rounds
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
         return self.models.new(round_number, names)
@@ -202,6 +205,18 @@ async def test_a_request_says_what_a_site_must_know(tmp_path: Path) -> None:
     assert (first.quorum, first.timeout, first.sites) == (1, 60.0, ("site-1", "site-2"))
     assert [request.round for request in hall.requests] == [5, 6]
     assert hall.model(7)["numpy_key"] == [2.0]
+
+
+async def test_a_run_that_is_resumed_does_the_rounds_that_are_left(tmp_path: Path) -> None:
+    workflow = FedAvg(num_clients=2, num_rounds=4, model=[0.1])
+    sites = {"site-1": adds(0.1), "site-2": adds(0.7)}
+    whole = await run(tmp_path, workflow, sites)
+    resumed = Hall(tmp_path / "resumed", sites)
+    resumed.models, resumed.resume_at = whole.models, 2
+    undisturbed = whole.model(4)["numpy_key"]
+    await workflow.run(resumed)
+    assert [request.round for request in resumed.requests] == [2, 3]
+    assert resumed.model(4)["numpy_key"] == undisturbed
 
 
 async def test_of_many_sites_some_are_chosen_each_round_and_again_the_same(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""``fltui resume``: go on with a run that is paused, failed, was aborted, or lost its server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs
+from fltui.cli.run import remote_sites, run_engine, say_commands
+from fltui.cli.steer import ask_and_wait, say_state
+from fltui.errors import BadInputError
+from fltui.exchange.publish import open_exchange
+from fltui.job.folder import load_job
+from fltui.run import control
+from fltui.run.events import RunStatus
+from fltui.run.folder import RunFolder, find_run
+from fltui.run.state import RunState
+
+
+def resume(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+    """Go on with a run: a live one that is paused, or one that failed, was aborted or lost its server.
+
+    A run that is over goes on from its last finished round, with the options it began with; its job lies in the run
+    folder, where a script can be mended.
+
+    Example: fltui resume last
+    """
+    folder = find_run(run, runs.absolute())
+    state = folder.state()
+    if not folder.is_alive():
+        _go_on(folder, state, as_json=json)
+    elif state.status is RunStatus.PAUSED:
+        state = ask_and_wait(folder, control.Resume(), lambda found: found.status is not RunStatus.PAUSED)
+        say_state(folder, state, f"run {folder.run} is resumed", as_json=json)
+    else:
+        raise BadInputError(f"run {folder.run} is live and not paused, so there is nothing to resume")
+
+
+def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
+    """Run what is left, as ``fltui run`` or ``fltui server`` would."""
+    from fltui.server.ends import end_dead_runs
+    from fltui.server.engine import Engine
+    from fltui.server.past import check_resumable
+
+    check_resumable(folder, state)
+    job, options = load_job(folder.job), state.options
+    exchange = open_exchange(Path(state.exchange), durable=options.durable)
+    if state.mode == "simulator":
+        from fltui.simulator.local import LocalSites
+
+        engine = Engine(job, folder, exchange, LocalSites(job, folder, exchange, options.watch), options, resumed=True)
+    else:
+        there = sum(site.state not in ("expected", "lost") for site in state.sites.values())
+        wanted = max(options.wanted or job.workflow.site_count, there)
+        fleet = remote_sites(job, folder, exchange, replace(options, wanted=wanted))
+        engine = Engine(job, folder, exchange, fleet, options, resumed=True)
+        end_dead_runs(exchange, folder.root.parent, resumed=folder.run)
+        if not as_json:
+            say_commands(job, folder, exchange, wanted)
+    run_engine(engine, as_json=as_json)

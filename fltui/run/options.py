@@ -1,0 +1,34 @@
+"""How a run is run. Recorded when it starts, so that it can be resumed in the same way."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from fltui.exchange.watch import WatchMode
+
+RunMode = Literal["simulator", "server"]
+"""Who starts the sites' scripts: ``fltui run`` does, ``fltui server`` leaves it to other people."""
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person may choose beside the job.
+
+    Attributes:
+        watch: see `WatchMode`.
+        durable: survive a power cut, not only the death of the process.
+        threads: how many sites have a task at once; None for all.
+        keep_rounds: how many rounds stay in the exchange for people to look at.
+        keep_results: keep accepted arrays in ``store/`` when their round is over.
+        wanted: how many sites a served run waits for at its start; None for a simulated one.
+        wait: seconds to wait for sites, at the start and when one is lost, where they can come back.
+    """
+
+    watch: WatchMode = WatchMode.AUTO
+    durable: bool = False
+    threads: int | None = None
+    keep_rounds: int = 3
+    keep_results: bool = False
+    wanted: int | None = None
+    wait: float = 60.0

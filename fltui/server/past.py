@@ -1,0 +1,150 @@
+"""What a run's folder tells the server that goes on with it, and what is put in order before that."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+
+import msgspec
+
+from fltui.errors import BadInputError, ExchangeError, RunFailedError
+from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.npy import open_beneath, read_checked
+from fltui.run.control import take_requests
+from fltui.run.events import AnyEvent, RunStatus, TaskPublished
+from fltui.run.folder import RunFolder
+from fltui.run.journal import Journal
+from fltui.run.models import Models, StoredModel, model_digest
+from fltui.run.state import RunState, apply
+from fltui.server.books import MetricsTable
+from fltui.server.ends import put_end, take_back_end
+
+
+@dataclass
+class Past:
+    """What a journal tells.
+
+    Attributes:
+        state: after all its events.
+        tasks: site and task id of everything that was ever published, in that order.
+    """
+
+    state: RunState = field(default_factory=RunState)
+    tasks: list[tuple[str, TaskId]] = field(default_factory=list)
+
+    def take(self, event: AnyEvent) -> None:
+        """One more event."""
+        self.state = apply(self.state, event)
+        if isinstance(event, TaskPublished) and (task_id := TaskId.parse(event.task_id)):
+            self.tasks.append((event.site, task_id))
+
+
+def check_resumable(folder: RunFolder, state: RunState) -> None:
+    """Make sure that a run which nobody holds can go on.
+
+    Raises:
+        BadInputError: it cannot; the sentence says why.
+    """
+    if state.status is RunStatus.COMPLETED:
+        raise BadInputError(f"run {folder.run} has completed, so there is nothing to resume")
+    if not state.run:
+        raise BadInputError(f"run {folder.run} had not begun when its server died; start it anew")
+    if state.run != folder.run:
+        raise BadInputError(f"run {state.run} lies in a folder of another name, {folder.root}; name it as before")
+
+
+def _check_rounds(state: RunState, rounds: range) -> None:
+    planned = range(state.start_round, state.start_round + state.total_rounds)
+    if rounds != planned:
+        raise BadInputError(
+            f"run {state.run} began with the rounds {planned.start} to {planned.stop - 1}, and the job in its folder "
+            f"now says {rounds.start} to {rounds.stop - 1}; a run keeps its rounds"
+        )
+
+
+def reopen_journal(folder: RunFolder, rounds: range, *, durable: bool) -> tuple[Journal, Past]:
+    """Go on with a run's journal; the run must be held.
+
+    Args:
+        folder: the run.
+        rounds: what the job in its folder says.
+        durable: see `Journal`.
+
+    Raises:
+        BadInputError: see `Journal.reopen` and `check_resumable`; or the job has other rounds than before.
+    """
+    past = Past()
+    journal = Journal.reopen(folder.journal, past.take, durable=durable)
+    try:
+        check_resumable(folder, past.state)
+        _check_rounds(past.state, rounds)
+    except BadInputError:
+        journal.close()
+        raise
+    return journal, past
+
+
+def tidy_run(folder: RunFolder, state: RunState) -> None:
+    """Remove what the last server left in the run folder: requests that nobody heard, an outcome that no longer holds,
+    and private copies of results, except those of finished rounds where the run keeps them."""
+    for part in (folder.models, folder.store, folder.logs, folder.control):
+        part.mkdir(exist_ok=True)
+    take_requests(folder.control)
+    folder.summary.unlink(missing_ok=True)
+    done = [found for found in state.rounds.values() if found.finished and state.options.keep_results]
+    kept = {f"{entry.blake3}.npy" for found in done for event in found.accepted.values() for entry in event.arrays}
+    for path in folder.store.iterdir():
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+
+
+def write_metrics(table: MetricsTable, state: RunState) -> None:
+    """Write the rows of all finished rounds."""
+    for number, found in state.rounds.items():
+        if found.finished is not None:
+            for site in sorted(found.finished.weights):
+                table.add(number, site, found.accepted[site].metrics)
+            table.add(number, "", found.finished.metrics)
+
+
+def reopen_sites(exchange: ExchangeFolder, past: Past, *, durable: bool) -> None:
+    """Let the run go on in the sites' folders: no end, except for dropped sites, and no task to begin with.
+
+    The tasks of the round that begins again lose their manifests. Their arrays stay until the round is retired: a
+    script that is at work on them may still need them.
+    """
+    run = past.state.run
+    for name, site in past.state.sites.items():
+        folder = exchange.site(name)
+        if site.dropped:
+            put_end(folder, run, "FINISHED:ABORTED", site.reason, durable=durable)
+        else:
+            take_back_end(folder, run)
+        with contextlib.suppress(OSError):
+            for path in folder.staging("server").glob(f"{run}.*"):
+                path.unlink()
+    for name, task_id in past.tasks:
+        if task_id.round >= past.state.next_round:
+            with contextlib.suppress(OSError):
+                (exchange.site(name).tasks / f"{task_id}.json").unlink()
+
+
+def last_model(models: Models, state: RunState) -> StoredModel:
+    """The model that the last finished round left, every array compared with its digest.
+
+    Raises:
+        RunFailedError: it is not the one that the journal names, or damaged.
+    """
+    number = state.next_round
+    finished = state.rounds[number - 1].finished
+    where = f"the model that enters round {number}, in {models.folder(number)},"
+    try:
+        model = models.load(number)
+        for entry in model.entries.values():
+            with open_beneath(model.folder, entry.file, links=None) as fd:
+                read_checked(fd, entry, lambda _: None, entry.file)
+    except (OSError, ExchangeError, msgspec.DecodeError) as error:
+        raise RunFailedError(f"{where} is damaged, so the run cannot go on from it: {error}") from error
+    if finished is None or model_digest(list(model.entries.values())) != finished.model:
+        raise RunFailedError(f"{where} is not the one that the journal names, so the run cannot go on from it")
+    return model
