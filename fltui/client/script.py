@@ -21,7 +21,8 @@ def run_as_main(path: Path, arguments: Sequence[str]) -> None:
     main.__builtins__ = __builtins__  # type: ignore[attr-defined]  # every module has it, typeshed does not say so
     sys.modules["__main__"] = main
     sys.argv = [str(path), *arguments]
-    sys.path[0] = str(path.resolve().parent)
+    # With -P, which keeps the current folder out, the first place is not that of a script.
+    sys.path[0 : 0 if sys.flags.safe_path else 1] = [str(path.resolve().parent)]
     exec(compile(source, str(path), "exec", dont_inherit=True), main.__dict__)
 
 

@@ -22,7 +22,17 @@ from fltui.client.output import LogFile
 from fltui.errors import BadInputError, ClientError, ExchangeError, NotYetError
 from fltui.exchange.collect import read_params, read_task
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp
-from fltui.exchange.manifest import LONGEST_KEY, MANIFEST_LIMIT, End, Logged, Result, SiteActivity, Task, decode
+from fltui.exchange.manifest import (
+    LAST_STEP,
+    LONGEST_KEY,
+    MANIFEST_LIMIT,
+    End,
+    Logged,
+    Result,
+    SiteActivity,
+    Task,
+    decode,
+)
 from fltui.exchange.npy import open_beneath, read_bytes, write_all
 from fltui.exchange.publish import check_exchange, hold_site, open_site, put_arrays, put_document, remove_published
 from fltui.exchange.visible import visible
@@ -191,9 +201,10 @@ class Session:
             raise ClientError("log() belongs to a run, but no task was received yet: call receive() first")
         number = _finite(value, f"log() of {key!r}")
         step = extra.get("global_step", extra.get("step"))
-        line = msgspec.json.encode(
-            Logged(key, number, str(kind), self.task.round if self.task else 0, None if step is None else int(step))
-        )
+        step = None if step is None else int(step)
+        if step is not None and not 0 <= step <= LAST_STEP:
+            raise ClientError(f"log() of {key!r}: the step is {step}, expected 0 to 2**53")
+        line = msgspec.json.encode(Logged(key, number, str(kind), self.task.round if self.task else 0, step))
         fd = os.open(self.site.metrics(self.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             write_all(fd, line + b"\n")

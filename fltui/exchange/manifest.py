@@ -29,6 +29,9 @@ RunOutcome = Literal["FINISHED:COMPLETED", "FINISHED:ABORTED", "FINISHED:FAILED"
 """How a run ended, or ended for one site."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+LAST_STEP = 1 << 53
+"""The largest step of a logged value: whole numbers beyond it are none in float64."""
+Step = Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
@@ -119,8 +122,8 @@ class Logged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
     value: float
     type: str = "SCALAR"
-    round: int = 0
-    step: int | None = None
+    round: Step = 0
+    step: Step | None = None
 
 
 class ExchangeAbout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -320,3 +320,11 @@ def test_an_answer_to_another_task_is_not_there_yet(site: SiteFolder) -> None:
     with pytest.raises(NotYetError):
         answer(site, task)
     assert decode(encode(task), Task, "x") == task
+
+
+@pytest.mark.parametrize("step", [-1, 2**53 + 1])
+def test_a_step_that_no_server_takes_is_an_error(site: SiteFolder, session: Session, step: int) -> None:
+    publish(site, 0, {})
+    session.receive()
+    with pytest.raises(ClientError, match="expected 0 to"):
+        session.log_value("loss", 1, "SCALAR", step=step)
