@@ -122,7 +122,7 @@ class FedJob:
         root = Path(workspace).absolute()
         with tempfile.TemporaryDirectory(prefix="fltui-job-") as temporary:
             folder = write_job(self._job(), Path(temporary) / self.name)
-            command = [sys.executable, "-m", "fltui", "run", str(folder)]
+            command = [sys.executable, "-P", "-m", "fltui", "run", str(folder)]
             command += ["--runs", str(root / "runs"), "--exchange", str(root / "exchange")]
             command += ["--sites", str(n_clients)] if n_clients is not None else []
             command += ["--threads", str(threads)] if threads is not None else []

@@ -54,7 +54,7 @@ def job_of_script(script: Path, folder: Path) -> tuple[Path, Handover]:
     """
     environment = {**os.environ, _DESK: str(folder)}
     process = subprocess.run(
-        [sys.executable, "-m", "fltui.job", str(script)],
+        [sys.executable, "-P", "-m", "fltui.job", str(script)],
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno() if sys.stderr else None,

@@ -111,6 +111,7 @@ class LocalSites:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",
                 "-m",
                 "fltui.client",
                 str(script),
