@@ -1,0 +1,28 @@
+"""Times, sizes and values in the few cells of a column."""
+
+from __future__ import annotations
+
+
+def seconds_text(seconds: float) -> str:
+    """``4 ms``, ``0.42 s``, ``12.3 s``, ``4m05s``: seven cells at most, for anything under a year."""
+    if seconds < 0.0995:
+        return f"{max(0.0, seconds) * 1000:.2g} ms"
+    if seconds < 99.95:
+        return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}m{rest:02}s" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}m"
+
+
+def bytes_text(size: int) -> str:
+    """``328 B``, ``1.2 kB``, ``4.7 GB``: eight cells at most."""
+    amount, unit = float(size), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if amount < 999.5:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"
+
+
+def value_text(value: float) -> str:
+    """Four digits, trailing zeros too, so that a column lines up: ``0.6000``, ``5.000``, ``1.234e-05``, ``nan``."""
+    return f"{value:#.4g}".removesuffix(".")

@@ -1,0 +1,62 @@
+"""How runs are told: states as words and glyphs, times and numbers as short text."""
+
+from __future__ import annotations
+
+import time
+
+from fltui.run.events import RunStatus
+from fltui.run.folder import RunFolder
+
+_STATES = {
+    RunStatus.SUBMITTED: ("○", "SUBMITTED", "muted"),
+    RunStatus.RUNNING: ("●", "RUNNING", "running"),
+    RunStatus.PAUSED: ("‖", "PAUSED", "warning"),
+    RunStatus.COMPLETED: ("✓", "COMPLETED", "success"),
+    RunStatus.ABORTED: ("■", "ABORTED", "warning"),
+    RunStatus.FAILED: ("✗", "FAILED", "error"),
+}
+
+
+def state_words(status: RunStatus | None, *, alive: bool) -> tuple[str, str, str]:
+    """Glyph, word and style of a run's state; None is a run that cannot be read.
+
+    A run that has not ended and that nobody here holds is ``NO SERVER``: its server died, or lives on another machine.
+    """
+    if status is None:
+        return "?", "UNREADABLE", "error"
+    if not alive and not status.is_finished:
+        return "◌", "NO SERVER", "warning"
+    return _STATES[status]
+
+
+def short_id(folder: RunFolder) -> str:
+    """The end of a run's id, which tells the runs of one job apart: ``#3f2a``."""
+    return f"#{folder.run.rpartition('-')[2][:8]}"
+
+
+def clock_text(seconds: float) -> str:
+    """``00:00:00.42``."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{int(max(0.0, seconds) % 1 * 100):02}"
+
+
+def duration_text(seconds: float) -> str:
+    """``0.42 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 07 min``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def date_text(epoch: float) -> str:
+    """``2026-01-31 12:00`` in this machine's time zone; empty for none."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch)) if epoch > 0 else ""
+
+
+def metric_text(metrics: dict[str, float]) -> str:
+    """The first metric by name: ``accuracy 0.91``; empty without metrics."""
+    return next((f"{name} {value:.4g}" for name, value in sorted(metrics.items())), "")

@@ -1,0 +1,99 @@
+"""Playing a run back with a clock of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fltui.console.follow import Batch
+from fltui.console.playback import FASTEST, Playback
+from fltui.run.events import RunFinished
+from fltui.run.state import RunState, fold
+from tests.console.runs import hello
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 50.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _all(playback: Playback) -> list[Batch]:
+    found = []
+    while (batch := playback.take()) is not None:
+        found.append(batch)
+    return found
+
+
+def test_a_playback_begins_with_nothing(tmp_path: Path) -> None:
+    playback = Playback(hello(tmp_path).folder, Clock())
+    opening = playback.take()
+    assert opening is not None
+    assert opening.opening is not None
+    assert opening.opening[0] == RunState()
+
+
+def test_events_and_lines_come_when_their_time_has_come(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    clock = Clock()
+    playback = Playback(book.folder, clock)
+    _all(playback)
+    clock.now += 0.095
+    batches = _all(playback)
+    assert [event.seq for batch in batches for event in batch.events] == list(range(1, 10))
+    assert all(line.time <= "2026-01-31T12:00:00.095" for batch in batches for line in batch.lines)
+    assert not playback.over
+
+
+def test_a_playback_ends_as_the_run_did(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    clock = Clock()
+    playback = Playback(book.folder, clock)
+    _all(playback)
+    clock.now += 3600
+    events = [event for batch in _all(playback) for event in batch.events]
+    assert isinstance(events[-1], RunFinished)
+    assert playback.over
+    assert fold(events).rounds_done == 3
+
+
+def test_a_playback_that_stands_still_gives_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    playback = Playback(hello(tmp_path).folder, clock)
+    _all(playback)
+    playback.toggle()
+    clock.now += 3600
+    assert playback.take() is None
+    assert playback.seconds == 0.0
+    playback.toggle()
+    clock.now += 0.025
+    assert [event.seq for batch in _all(playback) for event in batch.events] == [1, 2]
+
+
+def test_speed_doubles_and_halves_within_bounds(tmp_path: Path) -> None:
+    clock = Clock()
+    playback = Playback(hello(tmp_path).folder, clock)
+    playback.faster()
+    assert playback.speed == 2.0
+    clock.now += 1.0
+    playback.slower()
+    playback.slower()
+    assert playback.speed == 0.5
+    assert playback.seconds == 2.0
+    for _ in range(40):
+        playback.faster()
+    assert playback.speed == FASTEST
+
+
+def test_a_broken_journal_is_told(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    with book.folder.journal.open("ab") as journal:
+        journal.write(b"{}\n")
+    clock = Clock()
+    playback = Playback(book.folder, clock)
+    _all(playback)
+    clock.now += 3600
+    assert [batch.error for batch in _all(playback) if batch.error]
+    assert playback.over
