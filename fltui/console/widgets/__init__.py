@@ -1,0 +1,1 @@
+"""The panels of the console and what they are made of."""
