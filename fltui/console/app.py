@@ -1,0 +1,183 @@
+"""The console as an application: its screens, and the runs it starts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from fltui.console.child import Child, start
+from fltui.console.config import Config
+from fltui.console.dialogs import Question
+from fltui.console.help import HelpScreen, keys_of
+from fltui.console.home import HomeScreen
+from fltui.console.run_screen import RunScreen
+from fltui.console.safe import safe
+from fltui.errors import FltuiError
+from fltui.run import control
+from fltui.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the console looks.
+
+    Attributes:
+        runs: folder of run folders.
+        exchange: the exchange folder of runs that are started here.
+        jobs: folders that are jobs or hold jobs.
+    """
+
+    runs: Path
+    exchange: Path
+    jobs: list[Path] = field(default_factory=list)
+
+
+class ConsoleApp(App[None]):
+    """``fltui`` without a command, and ``fltui watch``.
+
+    Args:
+        places: where to look.
+        config: the person's own settings.
+        run: shown at once; None begins with the home screen.
+    """
+
+    TITLE = "fltui"
+    CSS_PATH = "console.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
+        Binding("e", "export", "Export SVG", show=False, id="app.export", tooltip="Save the screen as an SVG picture"),
+        Binding("q", "leave_console", "Quit", id="app.quit"),
+    ]
+
+    def __init__(self, places: Places, config: Config | None = None, run: RunFolder | None = None) -> None:
+        super().__init__()
+        self.places = places
+        self.config = config or Config()
+        self._first = run
+        self._started: dict[str, Child] = {}
+        self._launching: asyncio.Task[None] | None = None
+        if self.config.theme in self.available_themes:  # `check` says which are; TEXTUAL_THEME is heard without it
+            self.theme = self.config.theme
+        self.set_keymap(dict(self.config.keys))
+
+    def on_mount(self) -> None:
+        """Show the first screen."""
+        self.push_screen(HomeScreen(self.places))
+        if self._first is not None:
+            self.open_run(self._first)
+
+    async def on_unmount(self) -> None:
+        """What is being started and has no run yet ends; runs go on."""
+        if self._launching is not None and not self._launching.done():
+            self._launching.cancel()
+            await asyncio.wait([self._launching])
+
+    # Screens.
+
+    def open_run(self, folder: RunFolder) -> None:
+        """Show a run in place of the one that is shown."""
+        while isinstance(self.screen, RunScreen):
+            self.pop_screen()
+        self.push_screen(RunScreen(folder))
+
+    def go_home(self) -> None:
+        """Leave the run screen."""
+        if isinstance(self.screen, RunScreen):
+            self.pop_screen()
+
+    def action_help(self) -> None:
+        """Show the keys."""
+        self.push_screen(HelpScreen(keys_of(self.screen, self.config.keys)))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Every binding of the screen is a command of the palette, and Textual's choice of a theme."""
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        for key in keys_of(screen, self.config.keys):
+            if key.in_palette:
+                yield SystemCommand(key.title, key.text, key.run)
+
+    # Starting runs.
+
+    def launch(self, arguments: list[str], doing: str) -> None:
+        """Start ``fltui ARGUMENTS`` beside the console and show the run as soon as it has a name.
+
+        Args:
+            arguments: such as ``["run", "sample_jobs/hello-fedavg-numpy"]``.
+            doing: harmless text that says what is being started.
+        """
+        if self._launching is not None and not self._launching.done():
+            self.tell("something is being started already; escape stops that")
+            return
+        places = ["--runs", str(self.places.runs)]
+        if arguments[0] != "resume":
+            places += ["--exchange", str(self.places.exchange)]
+        self._launching = asyncio.create_task(self._launch([*arguments, *places], doing))
+
+    async def _launch(self, arguments: list[str], doing: str) -> None:
+        self._show_doing(f"{doing} …")
+        try:
+            child = await start(arguments, Path.cwd())
+        except FltuiError as error:
+            self.tell(safe(str(error)), severity="error")
+            return
+        finally:
+            self._show_doing("")
+        self._started[child.run] = child
+        self.open_run(RunFolder(self.places.runs / child.run))
+
+    def stop_launching(self) -> bool:
+        """Stop what is being started; whether there was something."""
+        return self._launching is not None and self._launching.cancel()
+
+    def _show_doing(self, text: str) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, HomeScreen):
+                screen.show_doing(text)
+
+    # What every screen needs.
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        """Show harmless text for a moment."""
+        self.notify(text, severity="error" if severity == "error" else "information", markup=False)
+
+    def copy(self, text: str) -> None:
+        """Put text on the clipboard and say so."""
+        if text:
+            self.copy_to_clipboard(text)
+            lines = text.splitlines()
+            self.tell(f"copied {lines[0]}" if len(lines) == 1 else f"copied {len(lines)} lines")
+
+    def action_export(self) -> None:
+        """Save the screen as an SVG picture in the current folder."""
+        self.tell(f"saved {safe(self.save_screenshot())}")
+
+    async def action_leave_console(self) -> None:
+        """See `action_quit`, which is Textual's own for ``ctrl+q``."""
+        await self.action_quit()
+
+    async def action_quit(self) -> None:
+        """Leave; ask first if a run that was started here is live."""
+        live = [child for child in self._started.values() if child.is_alive]
+        if not live:
+            self.exit()
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "abort":
+                for child in live:
+                    control.ask(RunFolder(self.places.runs / child.run), control.Abort("the console was closed"))
+            if answer in ("leave", "abort"):
+                self.exit()
+
+        names = ", ".join(child.run for child in live)
+        text = f"{names} goes on without the console; 'fltui' shows it again."
+        answers = [("Leave it running", "leave"), ("Abort it", "abort"), ("Stay", "stay")]
+        self.push_screen(Question("A run is live", text, answers, danger="abort"), answered)

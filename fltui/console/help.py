@@ -1,0 +1,155 @@
+"""The help screen: every key that does something here, from the tables that make it do so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+AREAS = {
+    "app": "Everywhere",
+    "home": "Home",
+    "run": "Run",
+    "banner": "Reason",
+    "table": "Lists",
+    "weights": "Weights",
+    "matrix": "Weights",
+    "slice": "Weights",
+    "metrics": "Metrics",
+    "exchange": "Exchange",
+    "preview": "Exchange",
+    "log": "Log",
+}
+"""The first part of a binding's id, and what it is called."""
+
+_MOVEMENTS = ("table", "matrix", "preview", "slice")
+
+
+@dataclass(frozen=True)
+class Key:
+    """A binding of the console.
+
+    Attributes:
+        binding: as it stands in the table.
+        node: whose table it is; its action is run there.
+    """
+
+    binding: Binding
+    node: DOMNode
+
+    @property
+    def area(self) -> str:
+        """What it belongs to."""
+        return AREAS[(self.binding.id or "").partition(".")[0]]
+
+    @property
+    def title(self) -> str:
+        """Its name in the command palette."""
+        return f"{self.area}: {self.binding.description}"
+
+    @property
+    def text(self) -> str:
+        """What it does."""
+        return self.binding.tooltip or self.binding.description
+
+    @property
+    def in_palette(self) -> bool:
+        """Whether it is a command and not a movement of a cursor."""
+        return (self.binding.id or "").partition(".")[0] not in _MOVEMENTS or self.binding.show
+
+    async def run(self) -> None:
+        """Do it, as its key would."""
+        await self.node.app.run_action(self.binding.action, self.node)
+
+
+def keys_of(screen: Screen[Any], overrides: Mapping[str, str] | None = None) -> list[Key]:
+    """Every binding with an id in the console's areas: of the app, of `screen` and of all widgets on it.
+
+    Args:
+        screen: where.
+        overrides: a person's own keys by binding id.
+    """
+    found: dict[str, Key] = {}
+    for node in (screen.app, screen, *screen.walk_children()):
+        for binding in bindings_of(type(node)):
+            if binding.id and binding.id not in found and binding.id.partition(".")[0] in AREAS:
+                keys = (overrides or {}).get(binding.id)
+                found[binding.id] = Key(binding.with_key(keys) if keys else binding, node)
+    return list(found.values())
+
+
+def bindings_of(kind: type[DOMNode]) -> Iterator[Binding]:
+    """The bindings in the tables of a class and of those it is made from."""
+    for base in kind.__mro__:
+        for binding in vars(base).get("BINDINGS", ()):
+            if isinstance(binding, Binding):
+                yield binding
+
+
+def binding_ids() -> set[str]:
+    """The id of every binding in the console: what a person's own keys may name."""
+    found: set[str] = set()
+    kinds: list[type[DOMNode]] = [DOMNode]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind.__module__.startswith("fltui.console"):
+            found.update(binding.id for binding in bindings_of(kind) if binding.id)
+    return found
+
+
+class HelpScreen(ModalScreen[None]):
+    """The keys of the screen below.
+
+    Args:
+        keys: see `keys_of`.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "leave", "Close", id="help.close"),
+    ]
+
+    def __init__(self, keys: list[Key]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def compose(self) -> ComposeResult:
+        """One block an area."""
+        with VerticalScroll(classes="dialog help") as box:
+            box.border_title = "Keys"
+            yield Static(self._content(self.app), markup=False)
+
+    def _content(self, app: App[Any]) -> Content:
+        lines: list[Content] = []
+        areas: dict[str, list[Key]] = {}
+        for key in self._keys:
+            areas.setdefault(key.area, []).append(key)
+        for area in dict.fromkeys(AREAS.values()):
+            rows = list(_rows(app, areas.get(area, [])))
+            if rows:
+                lines += [Content.styled(area, "bold $text-accent"), *rows, Content("")]
+        return Content("\n").join(lines)
+
+    def action_leave(self) -> None:
+        """Back to the screen below."""
+        self.dismiss(None)
+
+
+def _rows(app: App[Any], keys: list[Key]) -> Iterator[Content]:
+    """A line for every action of an area; keys that do the same stand together."""
+    actions: dict[tuple[str, str], list[Binding]] = {}
+    for key in keys:
+        actions.setdefault((key.binding.action, key.binding.description), []).append(key.binding)
+    for (_, description), bindings in actions.items():
+        single = [one for binding in bindings for one in Binding.make_bindings([binding])]
+        shown = " ".join(dict.fromkeys(app.get_key_display(one) for one in single))
+        text = next((binding.tooltip for binding in bindings if binding.tooltip), "") or description
+        yield Content.assemble((f"{shown:>16}", "bold $text-primary"), "  ", text)

@@ -1,0 +1,181 @@
+"""The rounds of a run: who answered, how long it took, what it moved, what came out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.message import Message
+
+from fltui.console.amounts import bytes_text, seconds_text, value_text
+from fltui.console.series import GLOBAL
+from fltui.console.view import RunView
+from fltui.console.widgets.columns import Column
+from fltui.console.widgets.panel import Panel
+from fltui.console.widgets.table import Cell, Row, Table
+from fltui.run.state import RoundState, RunState
+
+_METRICS = 6
+"""Metrics that get a column at most."""
+
+_DIGEST = 8
+"""Characters of a digest that are shown."""
+
+
+class RoundsPanel(Panel):
+    """A row per round; the one that the other panels show is marked with ``▸``."""
+
+    TITLE: ClassVar[str] = "Rounds"
+    DEFAULT_CSS = """
+    RoundsPanel { layout: vertical; }
+    RoundsPanel > Table { height: 1fr; }
+    """
+
+    class Chosen(Message):
+        """A person wants to look at a round."""
+
+        def __init__(self, round: int) -> None:  # noqa: A002 - the field's word
+            super().__init__()
+            self.round = round
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._view: RunView | None = None
+        self._shown: tuple[object, ...] = ()
+        self._state: RunState | None = None
+        self._numbers: list[int] = []
+        self._keys: list[str] = []
+        self._metrics: list[str] = []
+        self._table = Table(_columns([]), placeholder="no round has begun yet", select_on_click=True)
+
+    def compose(self) -> ComposeResult:
+        """The table."""
+        yield self._table
+
+    def copied(self) -> str:
+        """The whole digest of the model that the highlighted round made, or began with."""
+        found = self._round_at(self._table.cursor)
+        if found is None:
+            return ""
+        return found.finished.model if found.finished else found.started.model
+
+    def show_run(self, view: RunView) -> None:
+        """See `Panel.show_run`."""
+        state = view.state
+        shown = (state, state.events, view.chosen, view.alive)
+        if self._shown and shown[0] is self._shown[0] and shown[1:] == self._shown[1:]:
+            return
+        walked = not self._shown or self._shown[2] != view.chosen
+        self._view, self._shown = view, shown
+        follows = self._table.cursor >= len(self._keys) - 1
+        self._learn_rounds(state)
+        self._metrics = _metrics_of(view)
+        self._table.set_columns(_columns(self._metrics))
+        self._table.set_keys(self._keys, self._row)
+        if walked and view.chosen is not None:
+            self._table.go_to_key(str(view.chosen))
+        elif walked or follows:
+            self._table.go_to(len(self._keys) - 1)
+
+    def on_table_highlighted(self, event: Table.Highlighted) -> None:
+        """Nobody else needs to know."""
+        event.stop()
+
+    def on_table_selected(self, event: Table.Selected) -> None:
+        """Ask for the round to be shown everywhere."""
+        event.stop()
+        self.post_message(self.Chosen(int(event.key)))
+
+    def _learn_rounds(self, state: RunState) -> None:
+        """Append the numbers of new rounds; those of 10,000 are not made into text 20 times a second."""
+        if state is not self._state or len(state.rounds) < len(self._numbers):
+            self._state, self._numbers, self._keys = state, [], []
+        if len(state.rounds) > len(self._numbers):
+            self._numbers = list(state.rounds)
+            self._keys.extend(map(str, self._numbers[len(self._keys) :]))
+
+    def _round_at(self, place: int) -> RoundState | None:
+        if self._state is None or place >= len(self._numbers):
+            return None
+        return self._state.rounds.get(self._numbers[place])
+
+    def _row(self, place: int) -> Row:
+        view, found = self._view, self._round_at(place)
+        if view is None or found is None:
+            return Row(self._keys[place], ())
+        number = self._numbers[place]
+        head = Cell(f"{'▸' if number == view.round else ' '} {number}", "strong" if number == view.round else "")
+        return Row(self._keys[place], (head, *_answers(found), *_outcome(view, found), *self._values(found)))
+
+    def _values(self, found: RoundState) -> list[Cell]:
+        done = found.finished
+        values = [done.metrics.get(name) if done else None for name in self._metrics]
+        return [
+            *(Cell("" if value is None else value_text(value)) for value in values),
+            Cell(done.model[:_DIGEST] if done else "", "muted"),
+        ]
+
+
+def _answers(found: RoundState) -> list[Cell]:
+    asked, answered, rejected = len(found.started.sites), len(found.accepted), len(found.rejected)
+    short = found.finished is not None and answered < asked
+    return [
+        Cell(f"{answered}/{asked}", "warning" if short else ""),
+        Cell(f"✗ {rejected}" if rejected else "", "error"),
+    ]
+
+
+def _outcome(view: RunView, found: RoundState) -> list[Cell]:
+    """Times, sizes and the norm; of a round that runs, what is known so far."""
+    done = found.finished
+    if done is None:
+        first = min((result.monotonic for result in found.accepted.values()), default=None)
+        word = ("unfinished", "warning") if _is_left(view, found) else ("◐ running", "running")
+        return [
+            Cell("" if first is None else seconds_text(max(0.0, first - found.started.monotonic))),
+            Cell(""),
+            Cell(""),
+            Cell(*word),
+            Cell(""),
+            Cell(""),
+            Cell(""),
+        ]
+    return [
+        Cell(seconds_text(done.first_result)),
+        Cell(seconds_text(done.last_result)),
+        Cell(seconds_text(done.aggregation)),
+        Cell(seconds_text(done.seconds)),
+        Cell(bytes_text(done.bytes_out)),
+        Cell(bytes_text(done.bytes_in)),
+        Cell(value_text(done.update_norm)),
+    ]
+
+
+def _is_left(view: RunView, found: RoundState) -> bool:
+    """Whether an unfinished round will not go on."""
+    return view.state.status.is_finished or found.started.round != view.newest
+
+
+def _metrics_of(view: RunView) -> list[str]:
+    """The metrics of finished rounds, in the order in which they came up."""
+    return [name for name, lines in view.series.by_round.items() if GLOBAL in lines][:_METRICS]
+
+
+def _columns(metrics: list[str]) -> list[Column]:
+    return [
+        Column("round", "  round", 7),
+        Column("answered", "sites", 7, "right"),
+        Column("rejected", "rejected", 8, "right", rank=4),
+        Column("first", "first", 7, "right", rank=5),
+        Column("last", "last", 7, "right", rank=5),
+        Column("aggregation", "aggr", 7, "right", rank=7),
+        Column("total", "total", 10, "right", rank=1),
+        Column("out", "out", 8, "right", rank=9),
+        Column("in", "in", 8, "right", rank=8),
+        Column("norm", "‖Δ‖", 9, "right", rank=3),
+        *(
+            Column(f"metric {name}", name, max(8, min(len(name), 12)), "right", rank=2 if place == 0 else 6 + place)
+            for place, name in enumerate(metrics)
+        ),
+        Column("model", "model", _DIGEST, rank=6),
+    ]
