@@ -1,41 +1,59 @@
-"""Make ``docs/hello.svg``, the picture in the README, from a real run: ``python docs/screenshot.py``."""
+"""Make the pictures in the README from a real run of the hello job: ``python docs/screenshot.py``.
+
+Needs the tests' helpers, so run it from the root of the repository.
+"""
 
 from __future__ import annotations
 
-import io
+import asyncio
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
+from textual.pilot import Pilot
+
+from fltui.console.app import ConsoleApp, Places
+from fltui.console.run_screen import RunScreen
+from fltui.run.events import RunStatus
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = (
-    "fltui run sample_jobs/hello-fedavg-numpy",
-    "fltui inspect runs/*/models/final/numpy_key.npy",
-    "ls exchange/site-0/tasks",
-)
+SIZE = (120, 34)
 
 
-def main() -> None:
-    """Run the commands in an empty folder and draw what they print."""
-    console = Console(record=True, width=118, file=io.StringIO(), highlight=False)
+async def main() -> None:
+    """Run the hello job in the console, in an empty folder, and save what it shows."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "sample_jobs").symlink_to(ROOT / "sample_jobs")
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        for command in COMMANDS:
-            console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-            done = subprocess.run(
-                command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=True
-            )
-            console.print(Text(done.stdout.replace(f"{folder}/", "")))
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="fltui"), flags=re.DOTALL)  # stands alone
-    (ROOT / "docs" / "hello.svg").write_text(picture)
+        os.chdir(folder)
+        Path("sample_jobs").symlink_to(ROOT / "sample_jobs")
+        app = ConsoleApp(Places(Path("runs").absolute(), Path("exchange").absolute(), [Path("sample_jobs")]))
+        async with app.run_test(size=SIZE) as pilot:
+            await pilot.pause(1.5)  # both lists are read once a second
+            await pilot.press("r")
+            await _completed(pilot)
+            _save(app, "console")
+            await pilot.press("escape")
+            await pilot.pause(1.5)
+            _save(app, "home")
+        os.chdir(ROOT)
+
+
+async def _completed(pilot: Pilot[None]) -> None:
+    for _ in range(300):
+        await pilot.pause(0.1)
+        screen = pilot.app.screen
+        if isinstance(screen, RunScreen) and screen.view.state.status is RunStatus.COMPLETED:
+            await pilot.pause(1.0)
+            return
+    sys.exit("the hello job did not complete")
+
+
+def _save(app: ConsoleApp, name: str) -> None:
+    picture = app.export_screenshot(title="fltui")
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # stands alone, without the network
+    (ROOT / "docs" / f"{name}.svg").write_text(picture)
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fltui import __version__
-from fltui.cli import history, inspect, jobs, resume, run, steer
+from fltui.cli import console, history, inspect, resume, run, steer
+from fltui.cli import jobs as job_commands
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS
+from fltui.console.config import config_path, load_config
 
 app = typer.Typer(
     add_completion=False,
@@ -20,21 +26,37 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def fltui(
     context: typer.Context,
+    runs: Annotated[Path | None, typer.Option(envvar="FLTUI_RUNS", help="Folder of run folders.")] = None,
+    exchange: Annotated[Path | None, typer.Option(envvar="FLTUI_EXCHANGE", help="The exchange folder.")] = None,
+    jobs: Annotated[
+        list[Path] | None, typer.Option(help="A job, or a folder of jobs, for the console; may be given again.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Federated learning over nothing but a shared folder.
+    """Federated learning over nothing but a shared folder. Without a command, a terminal shows the console.
+
+    Example: fltui
 
     Example: fltui run sample_jobs/hello-fedavg-numpy
     """
     if version:
         typer.echo(f"fltui {__version__}")
-    elif context.invoked_subcommand is None:
+        return
+    config = load_config(config_path())
+    found_runs, found_exchange = runs or config.runs or DEFAULT_RUNS, exchange or config.exchange or DEFAULT_EXCHANGE
+    if context.invoked_subcommand is not None:
+        # Where a command has options of its own, they win over these.
+        os.environ.update(FLTUI_RUNS=str(found_runs), FLTUI_EXCHANGE=str(found_exchange))
+    elif sys.stdin.isatty() and sys.stdout.isatty():
+        console.open_console(Path(found_runs), Path(found_exchange), jobs or [])
+    else:
         typer.echo(context.get_help())
 
 
 app.command()(run.run)
 app.command()(run.server)
-app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(jobs.client)
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(job_commands.client)
+app.command()(console.watch)
 app.command()(history.runs)
 app.command()(history.show)
 app.command()(history.logs)
@@ -42,6 +64,6 @@ app.command()(steer.pause)
 app.command()(resume.resume)
 app.command()(steer.drop)
 app.command()(steer.abort)
-app.command()(jobs.export)
+app.command()(job_commands.export)
 app.command()(inspect.inspect)
-app.command()(jobs.locate)
+app.command()(job_commands.locate)

@@ -12,6 +12,7 @@ import typer
 from fltui import __version__
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say, say_json
 from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.console.config import config_path
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_site
 from fltui.exchange.watch import WatchMode
@@ -37,7 +38,7 @@ def client(
     if not script.is_file():
         raise BadInputError(f"script {script} does not exist")
     config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability)
-    command = [sys.executable, "-m", "fltui.client", str(script), *context.args]
+    command = [sys.executable, "-P", "-m", "fltui.client", str(script), *context.args]
     sys.stdout.flush()
     os.execve(sys.executable, command, {**os.environ, **config.environment()})
 
@@ -71,6 +72,7 @@ def locate(runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE, jso
         "package": str(Path(__file__).resolve().parent.parent),
         "runs": str(runs.absolute()),
         "exchange": str(exchange.absolute()),
+        "config": str(config_path()),
     }
     if json:
         say_json(places)

@@ -1,0 +1,47 @@
+"""``fltui`` without a command, and ``fltui watch``: the console."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, RunName, Runs
+from fltui.console.config import check, config_path, load_config
+from fltui.errors import BadInputError
+from fltui.run.folder import find_run
+
+if TYPE_CHECKING:
+    from fltui.run.folder import RunFolder
+
+_SAMPLES = Path("sample_jobs")
+
+
+def watch(run: RunName, runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE) -> None:
+    """Show a run in the console: a live one of any process or machine, or one that is over.
+
+    Example: fltui watch last
+    """
+    folder = find_run(run, runs.absolute())
+    open_console(folder.root.parent, exchange, [], folder)
+
+
+def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | None = None) -> None:
+    """Show the console until the person leaves it.
+
+    Raises:
+        BadInputError: there is no terminal, or the config names what does not exist.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise BadInputError("the console needs a terminal; 'fltui show', 'fltui logs -f' and '--json' do without")
+    from fltui.console.app import ConsoleApp, Places
+    from fltui.console.help import binding_ids
+
+    config = load_config(config_path())
+    samples = [_SAMPLES] if _SAMPLES.is_dir() else []
+    folders = [path.absolute() for path in (*jobs, *samples, *map(Path, config.jobs))]
+    app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders), config, run)
+    check(config, app.available_themes, binding_ids())
+    app.run()
+    if app.return_code:
+        sys.exit(app.return_code)
