@@ -33,7 +33,7 @@ _LIVE_LOOK = 0.1
 """Seconds between two looks at a run that is going on, at most."""
 
 _LOG_TAIL = 4 << 20
-"""Bytes at the end of every log that are read when a run is opened."""
+"""Bytes at the ends of all logs together that are read when a run is opened."""
 
 
 @dataclass

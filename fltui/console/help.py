@@ -94,16 +94,27 @@ def bindings_of(kind: type[DOMNode]) -> Iterator[Binding]:
                 yield binding
 
 
-def binding_ids() -> set[str]:
-    """The id of every binding in the console: what a person's own keys may name."""
-    found: set[str] = set()
+def all_bindings() -> list[Binding]:
+    """Every binding of the console, by area and as they stand in the tables; each once."""
+    found: dict[str, Binding] = {}
     kinds: list[type[DOMNode]] = [DOMNode]
     while kinds:
         kind = kinds.pop()
         kinds += kind.__subclasses__()
         if kind.__module__.startswith("fltui.console"):
-            found.update(binding.id for binding in bindings_of(kind) if binding.id)
-    return found
+            found.update((binding.id, binding) for binding in bindings_of(kind) if binding.id)
+    places = list(AREAS)
+
+    def place(binding: Binding) -> tuple[int, str]:
+        area = (binding.id or "").partition(".")[0]
+        return (places.index(area), "") if area in AREAS else (len(places), area)
+
+    return sorted(found.values(), key=place)
+
+
+def binding_ids() -> set[str]:
+    """The ids of all bindings: what a person's own keys may name."""
+    return {binding.id for binding in all_bindings() if binding.id}
 
 
 class HelpScreen(ModalScreen[None]):

@@ -39,7 +39,7 @@ _BUDGET = 0.012
 """Seconds of one tick that go into taking batches; the rest waits for the next."""
 
 _ROOMY = 100
-"""Columns from which the footer has blanks between its keys."""
+"""Columns from which the footer has room for blanks and for the palette's key."""
 
 _PANELS = Binding.Group("panels", compact=True)
 _ROUNDS = Binding.Group("round", compact=True)
@@ -72,6 +72,8 @@ class RunScreen(Screen[None]):
         Binding("left", "walk(-1)", "Round before", id="run.round_before", group=_ROUNDS),
         Binding("right", "walk(1)", "Round after", id="run.round_after", group=_ROUNDS),
         Binding("l", "live", "Live", id="run.live", tooltip="Back to the newest round, or out of playback"),
+        Binding("v", "view", "View", show=False, id="run.view", tooltip="Weights as numbers, colours or a histogram"),
+        Binding("f", "filter", "Filter log", show=False, id="run.filter", tooltip="Type what lines of the log to show"),
         Binding("space", "pause", "Pause", id="run.pause", tooltip="Pause a live run; play an ended one back"),
         Binding("plus,equals_sign", "speed(1)", "Faster", id="run.faster", group=_SPEED),
         Binding("minus", "speed(-1)", "Slower", id="run.slower", group=_SPEED),
@@ -192,11 +194,11 @@ class RunScreen(Screen[None]):
                 panel.show_run(self._view)
 
     def _show_header(self) -> None:
-        note = ""
+        note = "" if self._view.chosen is None else f" showing round {self._view.chosen} "
         if isinstance(self._source, Playback):
             speed = self._source.speed
             factor = f"{speed:g}" if speed >= 1 else f"1/{1 / speed:g}"
-            note = f" playback {factor}x{'' if self._source.playing else ', paused'} "
+            note += f" playback {factor}x{'' if self._source.playing else ', paused'} "
         self.query_one(RunHeader).show_run(self._view, self._elapsed, note)
 
     def _show_banner(self) -> None:
@@ -235,7 +237,7 @@ class RunScreen(Screen[None]):
             titles = [
                 f"[b $text-accent]{other.capitalize()}[/]"
                 if other == name
-                else f"[@click=screen.panel('{other}')]{other.capitalize()}[/]"
+                else f"[not bold $text-muted @click=screen.panel('{other}')]{other.capitalize()}[/]"
                 for other in _DECK
             ]
             self.query_one(f"#{name}").border_title = "[$text-muted] · [/]".join(titles)
@@ -255,7 +257,9 @@ class RunScreen(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         """A panel may have come into sight."""
-        self.query_one(Footer).compact = event.size.width < _ROOMY
+        footer = self.query_one(Footer)
+        footer.compact = event.size.width < _ROOMY
+        footer.show_command_palette = event.size.width >= _ROOMY
         self.call_after_refresh(self._show_all)
 
     def action_panel(self, name: str) -> None:
@@ -267,6 +271,16 @@ class RunScreen(Screen[None]):
         """Walk through the panels."""
         place = _ALL.index(self._panel) + step
         self.action_panel(_ALL[place % len(_ALL)])
+
+    def action_view(self) -> None:
+        """Show the weights in another way, from wherever the focus is."""
+        self.action_panel("weights")
+        self.query_one(WeightsPanel).action_next_view()
+
+    def action_filter(self) -> None:
+        """Filter the log, from wherever the focus is."""
+        self.action_panel("log")
+        self.query_one(LogPanel).action_filter()
 
     def _focus_in(self, panel: Widget) -> None:
         target = next((widget for widget in panel.walk_children(Widget) if widget.focusable), None)
@@ -338,7 +352,7 @@ class RunScreen(Screen[None]):
                 control.ask(self._folder, control.Abort("asked for in the console"))
 
         text = "Its scripts are stopped and its state becomes ABORTED. Rounds that are finished stay; r can resume it."
-        answers = [("Abort the run", True), ("Let it run", False)]
+        answers = [("Let it run", False), ("Abort the run", True)]
         self.app.push_screen(Question(f"Abort {self._folder.run}?", text, answers, danger=True), answered)
 
     def action_drop(self) -> None:
@@ -352,7 +366,7 @@ class RunScreen(Screen[None]):
                 control.ask(self._folder, control.Drop(site, "asked for in the console"))
 
         text = "It is not asked any more in this run. If its answer is needed, the run fails."
-        answers = [("Drop the site", True), ("Keep it", False)]
+        answers = [("Keep it", False), ("Drop the site", True)]
         self.app.push_screen(Question(f"Drop {site}?", text, answers, danger=True), answered)
 
     def action_resume(self) -> None:

@@ -11,9 +11,8 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.widgets import Static
 
-from fltui.console import help as help_module
 from fltui.console.config import Config
-from fltui.console.help import AREAS, HelpScreen, binding_ids, bindings_of, keys_of
+from fltui.console.help import AREAS, HelpScreen, all_bindings, binding_ids, keys_of
 from tests.console.pilots import console, event_count, followed, settled
 from tests.console.runs import hello
 
@@ -131,6 +130,11 @@ async def test_e_saves_the_screen_as_a_picture(tmp_path: Path, monkeypatch: pyte
 
 def test_areas_name_what_there_is() -> None:
     used = {name.partition(".")[0] for name in binding_ids()}
-    assert set(AREAS) <= used
-    assert help_module.AREAS is AREAS
-    assert list(bindings_of(HelpScreen))
+    assert used == {*AREAS, *MODAL}
+
+
+def test_the_page_of_keys_is_that_of_the_tables() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "keys.md").read_text(encoding="utf-8")
+    for binding in all_bindings():
+        assert f"| `{binding.id}` | `{binding.key}` | {binding.tooltip or binding.description} |" in page
+    assert page.count("\n| `") == len(all_bindings())

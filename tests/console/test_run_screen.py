@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from textual.widgets import Input
 
 from fltui.console.app import ConsoleApp
 from fltui.console.dialogs import Question
@@ -15,6 +16,7 @@ from fltui.console.playback import Playback
 from fltui.console.run_screen import RunScreen
 from fltui.console.widgets.header import Banner, RunHeader
 from fltui.console.widgets.log import LogPanel
+from fltui.console.widgets.weights import WeightsPanel
 from fltui.exchange.lock import hold
 from fltui.run import control
 from fltui.run.events import RunPaused, RunStatus
@@ -182,7 +184,7 @@ async def test_space_pauses_a_live_run_and_resumes_it(tmp_path: Path, live: Book
         assert len(_asked(live.folder)) == 3
 
 
-@pytest.mark.parametrize(("keys", "requests"), [(["enter"], ["abort"]), (["right", "enter"], []), (["escape"], [])])
+@pytest.mark.parametrize(("keys", "requests"), [(["right", "enter"], ["abort"]), (["enter"], []), (["escape"], [])])
 async def test_abort_asks_first(tmp_path: Path, live: Book, keys: list[str], requests: list[str]) -> None:
     async with console(tmp_path, live.folder).run_test(size=(120, 36)) as pilot:
         await _open(pilot, live)
@@ -192,7 +194,7 @@ async def test_abort_asks_first(tmp_path: Path, live: Book, keys: list[str], req
         assert [request["request"] for request in _asked(live.folder)] == requests
 
 
-@pytest.mark.parametrize(("keys", "sites"), [(["enter"], ["site-1"]), (["escape"], [])])
+@pytest.mark.parametrize(("keys", "sites"), [(["right", "enter"], ["site-1"]), (["enter"], []), (["escape"], [])])
 async def test_a_site_is_dropped_after_a_yes(tmp_path: Path, live: Book, keys: list[str], sites: list[str]) -> None:
     async with console(tmp_path, live.folder).run_test(size=(120, 36)) as pilot:
         await _open(pilot, live)
@@ -292,3 +294,14 @@ def test_requests_are_what_the_engine_reads(tmp_path: Path, ended: Book) -> None
     control.ask(ended.folder, control.Drop("site-0", "x"))
     assert control.take_requests(ended.folder.control) == [control.Drop("site-0", "x")]
     assert ended.folder.run == RUN
+
+
+async def test_v_and_f_reach_weights_and_log_from_anywhere(tmp_path: Path, ended: Book) -> None:
+    async with console(tmp_path, ended.folder).run_test(size=(80, 24)) as pilot:
+        screen = await _open(pilot, ended)
+        await pilot.press("3", "v")
+        assert screen.query_one("#weights").display
+        assert "heat" in str(screen.query_one(WeightsPanel).query_one("PartsLine").render_line(0))
+        await pilot.press("3", "f", *"round 2")
+        assert isinstance(pilot.app.focused, Input)
+        assert pilot.app.focused.value == "round 2"

@@ -74,10 +74,14 @@ class WeightsPanel(Panel):
         Binding("s", "next_source(1)", "Source", id="weights.source", tooltip="The model, a result, or a change"),
         Binding("S", "next_source(-1)", "Source before", show=False, id="weights.source_before"),
         Binding("O", "choose('source')", "Sources", show=False, id="weights.sources", tooltip="Choose from a list"),
-        Binding("p", "next_parameter(1)", "Parameter", id="weights.parameter", tooltip="Next array of the model"),
+        Binding(
+            "p", "next_parameter(1)", "Parameter", show=False, id="weights.parameter", tooltip="Next array of the model"
+        ),
         Binding("P", "next_parameter(-1)", "Parameter before", show=False, id="weights.parameter_before"),
         Binding("o", "choose('parameter')", "Parameters", show=False, id="weights.parameters"),
-        Binding("i", "edit_slice", "Slice", id="weights.slice", tooltip="Type which part of the array is shown"),
+        Binding(
+            "i", "edit_slice", "Slice", show=False, id="weights.slice", tooltip="Type which part of the array is shown"
+        ),
         Binding("right_square_bracket", "next_slice(1)", "Next slice", show=False, id="weights.slice_after"),
         Binding("left_square_bracket", "next_slice(-1)", "Slice before", show=False, id="weights.slice_before"),
     ]
