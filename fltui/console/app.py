@@ -62,7 +62,7 @@ class ConsoleApp(App[None]):
         self.places = places
         self.config = config or Config()
         self._first = run
-        self._started: dict[str, Child] = {}
+        self._started: dict[RunFolder, Child] = {}
         self._launching: asyncio.Task[None] | None = None
         if self.config.theme in self.available_themes:  # `check` says which are; TEXTUAL_THEME is heard without it
             self.theme = self.config.theme
@@ -106,32 +106,40 @@ class ConsoleApp(App[None]):
 
     # Starting runs.
 
-    def launch(self, arguments: list[str], doing: str) -> None:
-        """Start ``fltui ARGUMENTS`` beside the console and show the run as soon as it has a name.
+    def launch(self, command: str, job: Path, doing: str) -> None:
+        """Start a job beside the console and show its run as soon as it has a name.
 
         Args:
-            arguments: such as ``["run", "sample_jobs/hello-fedavg-numpy"]``.
+            command: ``run`` or ``server``.
+            job: the job script or job folder.
             doing: harmless text that says what is being started.
         """
+        places = ["--runs", str(self.places.runs), "--exchange", str(self.places.exchange)]
+        self._start([command, str(job), *places], doing)
+
+    def resume(self, folder: RunFolder) -> None:
+        """Go on with a run that is over but did not complete, beside the console."""
+        self._start(["resume", str(folder.root)], f"resuming {safe(folder.run)}", folder)
+
+    def _start(self, arguments: list[str], doing: str, folder: RunFolder | None = None) -> None:
         if self._launching is not None and not self._launching.done():
             self.tell("something is being started already; escape stops that")
             return
-        places = ["--runs", str(self.places.runs)]
-        if arguments[0] != "resume":
-            places += ["--exchange", str(self.places.exchange)]
-        self._launching = asyncio.create_task(self._launch([*arguments, *places], doing))
+        self._launching = asyncio.create_task(self._launch(arguments, doing, folder))
 
-    async def _launch(self, arguments: list[str], doing: str) -> None:
+    async def _launch(self, arguments: list[str], doing: str, folder: RunFolder | None) -> None:
         self._show_doing(f"{doing} …")
         try:
-            child = await start(arguments, Path.cwd())
+            child = await start(arguments, Path.cwd(), folder.run if folder else "")
         except FltuiError as error:
             self.tell(safe(str(error)), severity="error")
             return
         finally:
             self._show_doing("")
-        self._started[child.run] = child
-        self.open_run(RunFolder(self.places.runs / child.run))
+        run = folder or RunFolder(self.places.runs / child.run)
+        self._started[run] = child
+        if folder is None:
+            self.open_run(run)
 
     def stop_launching(self) -> bool:
         """Stop what is being started; whether there was something."""
@@ -139,7 +147,7 @@ class ConsoleApp(App[None]):
 
     def _show_doing(self, text: str) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, HomeScreen):
+            if isinstance(screen, HomeScreen | RunScreen):
                 screen.show_doing(text)
 
     # What every screen needs.
@@ -165,19 +173,19 @@ class ConsoleApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave; ask first if a run that was started here is live."""
-        live = [child for child in self._started.values() if child.is_alive]
+        live = [folder for folder, child in self._started.items() if child.is_alive]
         if not live:
             self.exit()
             return
 
         def answered(answer: str | None) -> None:
             if answer == "abort":
-                for child in live:
-                    control.ask(RunFolder(self.places.runs / child.run), control.Abort("the console was closed"))
+                for folder in live:
+                    control.ask(folder, control.Abort("the console was closed"))
             if answer in ("leave", "abort"):
                 self.exit()
 
-        names = ", ".join(child.run for child in live)
+        names = ", ".join(safe(folder.run) for folder in live)
         text = f"{names} goes on without the console; 'fltui' shows it again."
         answers = [("Leave it running", "leave"), ("Abort it", "abort"), ("Stay", "stay")]
         self.push_screen(Question("A run is live", text, answers, danger="abort"), answered)

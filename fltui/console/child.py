@@ -94,19 +94,20 @@ class Child:
         await self.ended
 
 
-async def start(arguments: Sequence[str], cwd: Path) -> Child:
+async def start(arguments: Sequence[str], cwd: Path, run: str = "") -> Child:
     """Start ``fltui ARGUMENTS`` and wait until its run has an id. Cancelled meanwhile, it leaves no process.
 
     Args:
         arguments: of ``run``, ``server`` or ``resume``, without ``--json``.
         cwd: the folder that relative paths start from.
+        run: id of the run where it is known, as it is of one that is resumed: its first event tells that it goes on.
 
     Raises:
         NotStartedError: the process ended first; with the sentence that it printed, harmless.
     """
     child, stdout = _spawn([sys.executable, "-P", "-m", "fltui", *arguments, "--json"], cwd)
     try:
-        child.run = await _run_of(stdout)
+        child.run = await _run_of(stdout, run)
         if not child.run:
             code = await child.ended
             raise NotStartedError(_sentence(child.stderr_tail(), code), code)
@@ -155,8 +156,8 @@ def _wait_for(process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> N
         ended.get_loop().call_soon_threadsafe(tell)
 
 
-async def _run_of(stdout: int) -> str:
-    """The run's id out of the first events; empty if the output ends without one."""
+async def _run_of(stdout: int, known: str) -> str:
+    """The run's id out of the first events, or `known` with the first of them; empty if the output ends before."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str] = loop.create_future()
     line = bytearray()
@@ -167,7 +168,7 @@ async def _run_of(stdout: int) -> str:
         part = os.read(stdout, 65536)
         *lines, rest = bytes(line + part).split(b"\n")
         line[:] = rest[:_LONGEST_LINE]
-        run = next(filter(None, map(_run_in, lines)), "")
+        run = next((event.run or known for event in map(_event_in, lines) if event and (event.run or known)), "")
         if run or not part:
             found.set_result(run)
 
@@ -178,11 +179,11 @@ async def _run_of(stdout: int) -> str:
         loop.remove_reader(stdout)
 
 
-def _run_in(line: bytes) -> str:
+def _event_in(line: bytes) -> _Event | None:
     try:
-        return _decoder.decode(line).run
+        return _decoder.decode(line)
     except msgspec.DecodeError:
-        return ""
+        return None
 
 
 def _sentence(said: str, code: int) -> str:

@@ -150,7 +150,7 @@ class HomeScreen(Screen[None]):
     def _begin(self, command: str | None) -> None:
         if command is not None and self._job is not None:
             doing = "starting" if command == "run" else "serving"
-            self.app.launch([command, str(self._job.path)], f"{doing} {self._job.name}")
+            self.app.launch(command, self._job.path, f"{doing} {self._job.name}")
 
     def action_run(self) -> None:
         """Run the highlighted job in the simulator."""

@@ -103,6 +103,7 @@ class RunScreen(Screen[None]):
         self._seen_at = time.monotonic()
         self._opened = False
         self._error = ""
+        self._doing = ""
 
     @property
     def folder(self) -> RunFolder:
@@ -201,9 +202,16 @@ class RunScreen(Screen[None]):
             note += f" playback {factor}x{'' if self._source.playing else ', paused'} "
         self.query_one(RunHeader).show_run(self._view, self._elapsed, note)
 
+    def show_doing(self, text: str) -> None:
+        """Say what is being started; nothing for an empty text."""
+        self._doing = text
+        self._show_banner()
+
     def _show_banner(self) -> None:
         banner, state = self.query_one(Banner), self._view.state
-        if self._error:
+        if self._doing:
+            banner.show_text(self._doing, "hint")
+        elif self._error:
             banner.show_text(self._error, "error")
         elif state.status in (RunStatus.FAILED, RunStatus.ABORTED) and state.reason:
             banner.show_text(f"{state.status.removeprefix('FINISHED:').lower()}: {state.reason}", "error")
@@ -374,7 +382,7 @@ class RunScreen(Screen[None]):
         if self._view.alive:
             control.ask(self._folder, control.Resume())
         else:
-            self.app.launch(["resume", str(self._folder.root)], f"resuming {self._folder.run}")
+            self.app.resume(self._folder)
 
     def action_copy_commands(self) -> None:
         """Copy the commands that start the sites of a served run."""

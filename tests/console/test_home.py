@@ -32,7 +32,7 @@ async def _home(pilot: AnyPilot) -> HomeScreen:
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What the app was asked to start, and did not."""
     found: list[list[str]] = []
-    monkeypatch.setattr(ConsoleApp, "launch", lambda _, arguments, doing: found.append(arguments))
+    monkeypatch.setattr(ConsoleApp, "launch", lambda _, command, job, doing: found.append([command, str(job)]))
     return found
 
 

@@ -227,13 +227,13 @@ async def test_a_failed_run_says_why_and_enter_goes_to_the_traceback(tmp_path: P
 
 
 async def test_a_failed_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    launched: list[list[str]] = []
-    monkeypatch.setattr(ConsoleApp, "launch", lambda _, arguments, doing: launched.append(arguments))
+    resumed: list[RunFolder] = []
+    monkeypatch.setattr(ConsoleApp, "resume", lambda _, folder: resumed.append(folder))
     book = failed(tmp_path / "runs")
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         await _open(pilot, book)
         await pilot.press("r")
-        assert launched == [["resume", str(book.folder.root)]]
+        assert resumed == [book.folder]
 
 
 async def test_a_run_whose_server_is_gone_says_so(tmp_path: Path) -> None:

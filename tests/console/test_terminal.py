@@ -14,7 +14,7 @@ from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
 from tests.console.runs import Book, weights
 from tests.console.terminal import Terminal
-from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, command, environment, processes_of, write_job
+from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, command, environment, processes_of, script, write_job
 
 ATTACKS = {
     "title": "\x1b]0;OWNED\x07",
@@ -124,6 +124,28 @@ def test_quitting_asks_while_its_run_is_live_and_leaves_it(tmp_path: Path) -> No
     with run.lock.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)  # until the engine lets go
     assert run.state().status is RunStatus.COMPLETED
+
+
+def test_a_run_whose_script_raises_is_told_traced_and_resumed(tmp_path: Path) -> None:
+    raising = script(
+        "if round == 1 and not __import__('pathlib').Path('mended').exists():",
+        "    raise ValueError('labels are missing')",
+        "flare.send(flare.FLModel(params={'numpy_key': weights + np.float32(1)}))",
+    )
+    job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": raising}, "num_rounds=3")
+    with Terminal(tmp_path, "--jobs", job) as terminal:
+        terminal.wait_for("job")
+        terminal.send("r")
+        shown = terminal.wait_for("FAILED", "failed: round 1:", "site-1: ValueError: labels are missing")
+        assert [line for line in shown.splitlines() if "round 1:" in line and "labels are missing" in line]
+        terminal.send("\r")
+        terminal.wait_for("▸", "Traceback (most recent call last)")
+        (tmp_path / "mended").touch()
+        terminal.send("r")
+        terminal.wait_for("COMPLETED", "3 of 3 rounds", "3.000")
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    assert _only_run(tmp_path).state().rounds_done == 3
 
 
 def _hostile_run(folder: Path) -> Book:
