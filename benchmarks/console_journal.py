@@ -99,7 +99,7 @@ def measure(events: int = 100_000) -> dict[str, float]:
         seconds = time.perf_counter() - begun
         batch = follower.take()
         follower.close()
-        if batch is None or batch.opening is None or batch.opening[0].events != written:
+        if batch is None or batch.opening is None or batch.opening.state.events != written:
             raise RuntimeError("the journal was not read to its end")
         return {"journal_events": float(written), "journal_open_s": seconds}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import fltui.console.app  # noqa: F401 - loads every screen and panel, whose tables are then found
-from fltui.console.help import all_bindings
+from fltui.console.keys import all_bindings
 
 
 def text() -> str:

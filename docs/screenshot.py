@@ -1,7 +1,4 @@
-"""Make the pictures in the README from a real run of the hello job: ``python docs/screenshot.py``.
-
-Needs the tests' helpers, so run it from the root of the repository.
-"""
+"""Make the pictures in the README from a real run of the hello job: ``python docs/screenshot.py``."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from fltui.console.app import ConsoleApp, Places
+from fltui.console.app import ConsoleApp
+from fltui.console.host import Places
 from fltui.console.run_screen import RunScreen
 from fltui.run.events import RunStatus
 

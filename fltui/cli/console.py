@@ -34,8 +34,9 @@ def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | 
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise BadInputError("the console needs a terminal; 'fltui show', 'fltui logs -f' and '--json' do without")
-    from fltui.console.app import ConsoleApp, Places
-    from fltui.console.help import binding_ids
+    from fltui.console.app import ConsoleApp
+    from fltui.console.host import Places
+    from fltui.console.keys import binding_ids
 
     config = load_config(config_path())
     samples = [_SAMPLES] if _SAMPLES.is_dir() else []

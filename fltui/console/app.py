@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from fltui.console.child import Child, start
 from fltui.console.config import Config
 from fltui.console.dialogs import Question
-from fltui.console.help import HelpScreen, keys_of
+from fltui.console.help import HelpScreen
 from fltui.console.home import HomeScreen
+from fltui.console.host import Places
+from fltui.console.keys import keys_of
 from fltui.console.run_screen import RunScreen
 from fltui.console.safe import safe
 from fltui.errors import FltuiError
 from fltui.run import control
 from fltui.run.folder import RunFolder
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the console looks.
-
-    Attributes:
-        runs: folder of run folders.
-        exchange: the exchange folder of runs that are started here.
-        jobs: folders that are jobs or hold jobs.
-    """
-
-    runs: Path
-    exchange: Path
-    jobs: list[Path] = field(default_factory=list)
 
 
 class ConsoleApp(App[None]):
@@ -70,7 +57,7 @@ class ConsoleApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first screen."""
-        self.push_screen(HomeScreen(self.places))
+        self.push_screen(HomeScreen(self, self.places))
         if self._first is not None:
             self.open_run(self._first)
 
@@ -83,13 +70,15 @@ class ConsoleApp(App[None]):
     # Screens.
 
     def open_run(self, folder: RunFolder) -> None:
-        """Show a run in place of the one that is shown."""
-        while isinstance(self.screen, RunScreen):
-            self.pop_screen()
-        self.push_screen(RunScreen(folder))
+        """See `Host.open_run`; does not push a person out of a question, but says that the run is there."""
+        if isinstance(self.screen, ModalScreen):
+            self.tell(f"run {folder.run} has begun; it is in the list of runs")
+            return
+        self.go_home()
+        self.push_screen(RunScreen(self, folder))
 
     def go_home(self) -> None:
-        """Leave the run screen."""
+        """See `Host.go_home`."""
         if isinstance(self.screen, RunScreen):
             self.pop_screen()
 
@@ -97,7 +86,7 @@ class ConsoleApp(App[None]):
         """Show the keys."""
         self.push_screen(HelpScreen(keys_of(self.screen, self.config.keys)))
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every binding of the screen is a command of the palette, and Textual's choice of a theme."""
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         for key in keys_of(screen, self.config.keys):
@@ -107,19 +96,13 @@ class ConsoleApp(App[None]):
     # Starting runs.
 
     def launch(self, command: str, job: Path, doing: str) -> None:
-        """Start a job beside the console and show its run as soon as it has a name.
-
-        Args:
-            command: ``run`` or ``server``.
-            job: the job script or job folder.
-            doing: harmless text that says what is being started.
-        """
+        """See `Host.launch`."""
         places = ["--runs", str(self.places.runs), "--exchange", str(self.places.exchange)]
         self._start([command, str(job), *places], doing)
 
     def resume(self, folder: RunFolder) -> None:
-        """Go on with a run that is over but did not complete, beside the console."""
-        self._start(["resume", str(folder.root)], f"resuming {safe(folder.run)}", folder)
+        """See `Host.resume`."""
+        self._start(["resume", str(folder.root)], f"resuming {folder.run}", folder)
 
     def _start(self, arguments: list[str], doing: str, folder: RunFolder | None = None) -> None:
         if self._launching is not None and not self._launching.done():
@@ -132,7 +115,7 @@ class ConsoleApp(App[None]):
         try:
             child = await start(arguments, Path.cwd(), folder.run if folder else "")
         except FltuiError as error:
-            self.tell(safe(str(error)), severity="error")
+            self.tell(str(error), severity="error")
             return
         finally:
             self._show_doing("")
@@ -142,22 +125,22 @@ class ConsoleApp(App[None]):
             self.open_run(run)
 
     def stop_launching(self) -> bool:
-        """Stop what is being started; whether there was something."""
+        """See `Host.stop_launching`."""
         return self._launching is not None and self._launching.cancel()
 
     def _show_doing(self, text: str) -> None:
         for screen in self.screen_stack:
             if isinstance(screen, HomeScreen | RunScreen):
-                screen.show_doing(text)
+                screen.show_doing(safe(text))
 
     # What every screen needs.
 
-    def tell(self, text: str, severity: str = "information") -> None:
-        """Show harmless text for a moment."""
-        self.notify(text, severity="error" if severity == "error" else "information", markup=False)
+    def tell(self, text: str, severity: Literal["information", "error"] = "information") -> None:
+        """See `Host.tell`."""
+        self.notify(safe(text), severity=severity, markup=False)
 
     def copy(self, text: str) -> None:
-        """Put text on the clipboard and say so."""
+        """See `Host.copy`."""
         if text:
             self.copy_to_clipboard(text)
             lines = text.splitlines()
@@ -165,7 +148,10 @@ class ConsoleApp(App[None]):
 
     def action_export(self) -> None:
         """Save the screen as an SVG picture in the current folder."""
-        self.tell(f"saved {safe(self.save_screenshot())}")
+        try:
+            self.tell(f"saved {self.save_screenshot()}")
+        except OSError as error:
+            self.tell(f"the picture cannot be saved in this folder: {error.strerror}", severity="error")
 
     async def action_leave_console(self) -> None:
         """See `action_quit`, which is Textual's own for ``ctrl+q``."""
@@ -181,11 +167,12 @@ class ConsoleApp(App[None]):
         def answered(answer: str | None) -> None:
             if answer == "abort":
                 for folder in live:
-                    control.ask(folder, control.Abort("the console was closed"))
+                    with contextlib.suppress(OSError):  # the run's folder is gone, so nobody hears
+                        control.ask(folder, control.Abort("the console was closed"))
             if answer in ("leave", "abort"):
                 self.exit()
 
-        names = ", ".join(safe(folder.run) for folder in live)
+        names = ", ".join(folder.run for folder in live)
         text = f"{names} goes on without the console; 'fltui' shows it again."
         answers = [("Leave it running", "leave"), ("Abort it", "abort"), ("Stay", "stay")]
         self.push_screen(Question("A run is live", text, answers, danger="abort"), answered)

@@ -182,7 +182,7 @@ async def _run_of(stdout: int, known: str) -> str:
 def _event_in(line: bytes) -> _Event | None:
     try:
         return _decoder.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

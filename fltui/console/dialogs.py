@@ -10,6 +10,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from fltui.console.safe import safe
+
 _A = TypeVar("_A")
 
 
@@ -17,8 +19,8 @@ class Question(ModalScreen[_A | None], Generic[_A]):
     """A question with a button for every answer; ``escape`` gives None.
 
     Args:
-        title: what it is about; harmless text.
-        text: what will happen; harmless text.
+        title: what it is about.
+        text: what will happen.
         answers: label and value of every answer; the first one has the focus.
         danger: the value whose button looks dangerous.
     """
@@ -31,8 +33,8 @@ class Question(ModalScreen[_A | None], Generic[_A]):
 
     def __init__(self, title: str, text: str, answers: list[tuple[str, _A]], danger: _A | None = None) -> None:
         super().__init__()
-        self._title = title
-        self._text = text
+        self._title = safe(title)
+        self._text = "\n".join(map(safe, text.splitlines()))
         self._answers = answers
         self._danger = danger
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -11,17 +12,14 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Footer, Input, Static
-from textual.worker import get_current_worker
 
 from fltui.console.dialogs import Question
+from fltui.console.host import Host, Places
 from fltui.console.job_screen import JobScreen
-from fltui.console.listing import JobEntry, RunEntry, RunList, list_jobs
+from fltui.console.listing import JobEntry, JobList, RunEntry, RunList
 from fltui.console.safe import safe
 from fltui.console.widgets.table import Cell, Column, Row, Table
 from fltui.console.words import date_text, duration_text, metric_text, short_id, state_words
-
-if TYPE_CHECKING:
-    from fltui.console.app import ConsoleApp, Places
 
 _LOOK = 1.0
 """Seconds between two looks at the folders: other processes make runs too."""
@@ -31,6 +29,7 @@ class HomeScreen(Screen[None]):
     """Jobs and runs.
 
     Args:
+        host: the application.
         places: where to look for them.
     """
 
@@ -49,8 +48,6 @@ class HomeScreen(Screen[None]):
         Binding("escape", "stop", "Clear", show=False, id="home.stop", tooltip="Stop a start, or end the filter"),
     ]
 
-    app: ConsoleApp
-
     class Read(Message):
         """The lists were read."""
 
@@ -59,13 +56,23 @@ class HomeScreen(Screen[None]):
             self.jobs = jobs
             self.runs = runs
 
-    def __init__(self, places: Places) -> None:
+    class Deleted(Message):
+        """A run was deleted, or was not."""
+
+        def __init__(self, run: str, problem: str) -> None:
+            super().__init__()
+            self.run = run
+            self.problem = problem
+
+    def __init__(self, host: Host, places: Places) -> None:
         super().__init__()
+        self._host = host
         self._places = places
-        self._list = RunList(places.runs)
+        self._job_list = JobList(places.jobs)
+        self._run_list = RunList(places.runs)
         self._jobs: list[JobEntry] = []
         self._runs: list[RunEntry] = []
-        self._was_read = False
+        self._reading = False
 
     def compose(self) -> ComposeResult:
         """Two lists, a filter, a line about what is being done, the footer."""
@@ -89,17 +96,17 @@ class HomeScreen(Screen[None]):
         self._look()
 
     def _look(self) -> None:
-        if self.is_current or not self._was_read:
-            self.run_worker(self._read, thread=True, group="read", exclusive=True)
+        """Read the lists in a thread, one look at a time: a slow disk or a long journal takes what it takes."""
+        if not self._reading and self.is_attached:
+            self._reading = True
+            self.run_worker(self._read, thread=True, group="read")
 
     def _read(self) -> None:
-        found = self.Read(list_jobs(self._places.jobs), self._list.read())
-        if not get_current_worker().is_cancelled:
-            self.post_message(found)
+        self.post_message(self.Read(self._job_list.read(), self._run_list.read()))
 
     def on_home_screen_read(self, event: Read) -> None:
         """Show the lists."""
-        self._was_read = True
+        self._reading = False
         if (event.jobs, event.runs) != (self._jobs, self._runs) or not (event.jobs and event.runs):
             self._jobs, self._runs = event.jobs, event.runs
             self._show()
@@ -143,14 +150,14 @@ class HomeScreen(Screen[None]):
             if self._job is not None:
                 self.app.push_screen(JobScreen(self._job), self._begin)
         elif self._run is not None and self._run.status is not None:
-            self.app.open_run(self._run.folder)
+            self._host.open_run(self._run.folder)
         elif self._run is not None:
-            self.app.tell(self._run.reason, severity="error")
+            self._host.tell(self._run.reason, severity="error")
 
     def _begin(self, command: str | None) -> None:
         if command is not None and self._job is not None:
             doing = "starting" if command == "run" else "serving"
-            self.app.launch(command, self._job.path, f"{doing} {self._job.name}")
+            self._host.launch(command, self._job.path, f"{doing} {self._job.name}")
 
     def action_run(self) -> None:
         """Run the highlighted job in the simulator."""
@@ -165,31 +172,37 @@ class HomeScreen(Screen[None]):
         entry = self._run
         if entry is None:
             return
-        if not entry.is_over:
-            self.app.tell("only a run that is over can be deleted; abort it first")
+        if entry.alive:
+            self._host.tell("only a run that is over can be deleted; abort it first")
             return
 
         def answered(answer: bool | None) -> None:
             if answer:
-                self.run_worker(lambda: self._delete(entry), thread=True, group="delete")
+                self.run_worker(lambda: self._delete(entry), thread=True, group="delete", description="delete a run")
 
-        text = f"Its folder and everything in it goes: journal, models, logs.\n{safe(str(entry.folder.root))}"
+        text = f"Its folder and everything in it goes: journal, models, logs.\n{entry.folder.root}"
+        if not entry.is_over:
+            text += "\nIt has not ended. No server of this machine holds it; one of another machine may."
         answers = [("Keep it", False), ("Delete the run", True)]
-        self.app.push_screen(Question(f"Delete {safe(entry.folder.run)}?", text, answers, danger=True), answered)
+        self.app.push_screen(Question(f"Delete {entry.folder.run}?", text, answers, danger=True), answered)
 
     def _delete(self, entry: RunEntry) -> None:
-        if entry.folder.is_alive():  # resumed from elsewhere while the question stood
-            return
-        shutil.rmtree(entry.folder.root, ignore_errors=True)
-        self.post_message(self.Read(self._jobs, self._list.read()))
+        problem = "it was resumed meanwhile" if entry.folder.is_alive() else _removed(entry.folder.root)
+        self.post_message(self.Deleted(entry.folder.run, problem))
+
+    def on_home_screen_deleted(self, event: Deleted) -> None:
+        """Read the list again, and say what could not be removed."""
+        if event.problem:
+            self._host.tell(f"run {event.run} is not deleted: {event.problem}", severity="error")
+        self._look()
 
     def action_copy(self) -> None:
         """Copy the path of the highlighted job or run."""
         job, run = self._job, self._run
         if self.focused is self._tables[0] and job is not None:
-            self.app.copy(str(job.path))
+            self._host.copy(str(job.path))
         elif run is not None:
-            self.app.copy(str(run.folder.root))
+            self._host.copy(str(run.folder.root))
 
     def action_other(self) -> None:
         """Go to the other list."""
@@ -214,10 +227,19 @@ class HomeScreen(Screen[None]):
     def action_stop(self) -> None:
         """Stop what is being started; else end the filter."""
         line = self.query_one("#filter", Input)
-        if not self.app.stop_launching() and line.display:
+        if not self._host.stop_launching() and line.display:
             line.value = ""
             line.display = False
             self.set_focus(self._tables[0])
+
+
+def _removed(folder: Path) -> str:
+    """Remove a folder with everything in it; what kept it from being removed, empty if nothing did."""
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        return f"{error.filename or folder}: {error.strerror}"
+    return ""
 
 
 _JOB_COLUMNS = [

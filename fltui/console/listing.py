@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from fltui.console.safe import safe
+from fltui.console.safe import safe, safe_struct
 from fltui.errors import BadInputError
 from fltui.job.find import find_job
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
-from fltui.run.state import RunState
+from fltui.run.journal import read_events
+from fltui.run.state import RunState, apply
+
+_MOST_TEXT = 1 << 20
+"""Bytes of a Python file that are looked through for a job."""
+
+_Stamp = tuple[int, ...]
+"""What differs when a file or folder has changed."""
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -30,17 +46,33 @@ class JobEntry:
     kind: str
 
 
-def list_jobs(folders: list[Path]) -> list[JobEntry]:
-    """The jobs in `folders`, each of which is a job itself or holds jobs, by name."""
-    found: dict[Path, JobEntry] = {}
-    for folder in folders:
-        for place in [folder, *_entries(folder)]:
-            entry = _job(place)
-            if entry is not None:
-                found.setdefault(entry.path.resolve(), entry)
-                if place is folder:
-                    break
-    return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
+class JobList:
+    """Looks for jobs again and again; what did not change is read once.
+
+    Args:
+        folders: each is a job itself or holds jobs.
+    """
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._folders = folders
+        self._known: dict[Path, tuple[_Stamp, JobEntry | None]] = {}
+
+    def read(self) -> list[JobEntry]:
+        """The jobs, by name; one that is found twice stands there once."""
+        found: dict[Path, JobEntry] = {}
+        seen: dict[Path, tuple[_Stamp, JobEntry | None]] = {}
+        for folder in self._folders:
+            for place in [folder, *_entries(folder)]:
+                seen[place] = known = self._look(place)
+                if known[1] is not None:
+                    found.setdefault(known[1].path.resolve(), known[1])
+        self._known = seen
+        return sorted(found.values(), key=lambda entry: (entry.name, str(entry.path)))
+
+    def _look(self, place: Path) -> tuple[_Stamp, JobEntry | None]:
+        stamp = _stamp(place)
+        known = self._known.get(place)
+        return known if known is not None and known[0] == stamp else (stamp, _job(place))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -52,13 +84,18 @@ def _entries(folder: Path) -> list[Path]:
 
 def _job(place: Path) -> JobEntry | None:
     try:
-        if place.is_file() and not (place.suffix == ".py" and "FedJob" in place.read_text(errors="replace")):
+        if place.is_file() and not (place.suffix == ".py" and _mentions_job(place)):
             return None
         path = find_job(place)
     except (BadInputError, OSError):
         return None
     name = path.name if path.is_dir() else place.resolve().stem
     return JobEntry(safe(name, 64), path, "folder" if path.is_dir() else "script")
+
+
+def _mentions_job(script: Path) -> bool:
+    with script.open("rb") as file:
+        return b"FedJob" in file.read(_MOST_TEXT)
 
 
 @dataclass(frozen=True)
@@ -108,86 +145,103 @@ class _Summary(msgspec.Struct):
     metrics: dict[str, float]
 
 
-_Stamp = tuple[int, int, int]
-
-
 class RunList:
-    """Reads the runs of a folder again and again; what did not change is read once."""
+    """Reads the runs of a folder again and again; of what grows only what is new is read.
+
+    Args:
+        runs: folder of run folders.
+    """
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
         self._known: dict[Path, tuple[_Stamp, RunEntry]] = {}
+        self._folds: dict[Path, _Fold] = {}
 
     def read(self) -> list[RunEntry]:
         """The runs, newest first. Takes long the first time; not for the app's thread."""
         found = [self._entry(folder) for folder in list_runs(self._runs)]
         roots = {entry.folder.root for entry in found}
         self._known = {root: known for root, known in self._known.items() if root in roots}
+        self._folds = {root: fold for root, fold in self._folds.items() if root in roots}
         return found
 
     def _entry(self, folder: RunFolder) -> RunEntry:
-        try:
-            about = folder.journal.stat()
-        except OSError as error:
-            return RunEntry(folder, reason=safe(f"the journal cannot be read: {error.strerror}"))
         alive = folder.is_alive()
-        stamp = (about.st_ino, about.st_size, alive)
+        stamp = (*_stamp(folder.journal), alive)
         known = self._known.get(folder.root)
         if known is not None and known[0] == stamp:
             return known[1]
-        entry = _read_entry(folder, alive=alive)
+        entry = self._read_entry(folder, alive=alive)
         self._known[folder.root] = (stamp, entry)
         return entry
 
-
-def _read_entry(folder: RunFolder, *, alive: bool) -> RunEntry:
-    summary = None if alive else _summary(folder)
-    if summary is not None:
+    def _read_entry(self, folder: RunFolder, *, alive: bool) -> RunEntry:
+        summary = None if alive else _summary(folder)
+        if summary is not None:
+            return summary
+        fold = self._folds.setdefault(folder.root, _Fold(folder))
+        try:
+            state = fold.go_on()
+        except (BadInputError, KeyError, OSError) as error:
+            del self._folds[folder.root]
+            return RunEntry(folder, reason=safe(f"run {folder.run} cannot be read: {error}"))
+        if state.status.is_finished:
+            del self._folds[folder.root]
         return RunEntry(
             folder,
-            safe(summary.job, 64),
-            summary.state,
+            state.job,
+            state.status,
             alive,
-            safe(summary.reason),
-            summary.rounds,
-            summary.total_rounds,
-            summary.started,
-            summary.seconds,
-            _metrics(summary.metrics),
+            state.reason,
+            state.rounds_done,
+            state.total_rounds,
+            state.started,
+            state.seconds,
+            dict(state.metrics),
         )
-    try:
-        return _folded(folder, folder.state(), alive=alive)
-    except BadInputError as error:
-        return RunEntry(folder, reason=safe(str(error)))
 
 
-def _folded(folder: RunFolder, state: RunState, *, alive: bool) -> RunEntry:
-    return RunEntry(
-        folder,
-        safe(state.job, 64),
-        state.status,
-        alive,
-        safe(state.reason),
-        state.rounds_done,
-        state.total_rounds,
-        state.started,
-        state.seconds,
-        _metrics(state.metrics),
-    )
+class _Fold:
+    """The state of a run whose journal grows."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._journal = folder.journal
+        self._place = (0, 0)
+        self._state = RunState()
+
+    def go_on(self) -> RunState:
+        """The state after what is new."""
+        with self._journal.open("rb") as journal:
+            file, at = os.fstat(journal.fileno()), self._place[1]
+            if file.st_ino != self._place[0] or file.st_size < at:
+                self._state, at = RunState(), 0
+            journal.seek(at)
+            for event in read_events(journal, str(self._journal)):
+                self._state = apply(self._state, safe_struct(event))
+            self._place = (file.st_ino, journal.tell())
+        return self._state
 
 
-def _metrics(found: dict[str, float]) -> dict[str, float]:
-    return {safe(name, 40): value for name, value in found.items()}
-
-
-def _summary(folder: RunFolder) -> _Summary | None:
+def _summary(folder: RunFolder) -> RunEntry | None:
     """The outcome that the engine wrote at the end; None if the run has not ended, or was resumed after an end."""
     try:
         if not _ends(folder.journal):
             return None
-        return msgspec.json.decode(folder.summary.read_bytes(), type=_Summary)
-    except (OSError, msgspec.DecodeError):
+        found = safe_struct(msgspec.json.decode(folder.summary.read_bytes(), type=_Summary))
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return RunEntry(
+        folder,
+        found.job,
+        found.state,
+        False,
+        found.reason,
+        found.rounds,
+        found.total_rounds,
+        found.started,
+        found.seconds,
+        found.metrics,
+    )
 
 
 def _ends(journal: Path) -> bool:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.events import Resize
+from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
 from fltui.console.dialogs import Question
-from fltui.console.follow import Batch, Follower, Source
-from fltui.console.invite import missing_sites
-from fltui.console.playback import Playback
+from fltui.console.feed import Feed
+from fltui.console.host import Host
+from fltui.console.invite import commands, invitation, missing_sites
 from fltui.console.view import RunView
 from fltui.console.widgets.exchange import ExchangePanel
 from fltui.console.widgets.header import Banner, RunHeader
@@ -26,13 +28,12 @@ from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.rounds import RoundsPanel
 from fltui.console.widgets.sites import SitesPanel
 from fltui.console.widgets.weights import WeightsPanel
+from fltui.errors import BadInputError
 from fltui.run import control
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
-from fltui.run.state import apply
 
-if TYPE_CHECKING:
-    from fltui.console.app import ConsoleApp
+_ORPHANED = "no server of this machine holds this run: its server died (r resumes it), or another machine has it"
 
 _TICK = 1 / 20
 _BUDGET = 0.012
@@ -54,6 +55,7 @@ class RunScreen(Screen[None]):
     """Shows one run.
 
     Args:
+        host: the application.
         folder: the run.
     """
 
@@ -92,17 +94,21 @@ class RunScreen(Screen[None]):
         Binding("escape", "leave", "Back", id="run.back"),
     ]
 
-    app: ConsoleApp
+    class Invited(Message):
+        """How the missing sites of a served run are started."""
 
-    def __init__(self, folder: RunFolder) -> None:
+        def __init__(self, commands: dict[str, str]) -> None:
+            super().__init__()
+            self.commands = commands
+
+    def __init__(self, host: Host, folder: RunFolder) -> None:
         super().__init__()
+        self._host = host
         self._folder = folder
-        self._view = RunView(folder)
-        self._source: Source = Follower(folder)
+        self._feed = Feed(folder)
         self._panel = "weights"
-        self._seen_at = time.monotonic()
-        self._opened = False
-        self._error = ""
+        self._commands: dict[str, str] = {}
+        self._wanted: list[str] = []
         self._doing = ""
 
     @property
@@ -111,9 +117,14 @@ class RunScreen(Screen[None]):
         return self._folder
 
     @property
+    def feed(self) -> Feed:
+        """What is known of it."""
+        return self._feed
+
+    @property
     def view(self) -> RunView:
         """What is shown of it."""
-        return self._view
+        return self._feed.view
 
     def compose(self) -> ComposeResult:
         """Head, panels, footer."""
@@ -136,71 +147,39 @@ class RunScreen(Screen[None]):
 
     def on_unmount(self) -> None:
         """Stop reading."""
-        self._source.close()
+        self._feed.close()
 
     # Taking in what is new.
 
     def _tick(self) -> None:
-        until = time.monotonic() + _BUDGET
-        changed = False
-        while time.monotonic() < until and (batch := self._source.take()) is not None:
-            self._take(batch)
-            changed = True
-        if changed:
+        news = self._feed.take(_BUDGET)
+        if news.anew:
+            self.query_one(LogPanel).clear()
+        if news.lines:
+            self.query_one(LogPanel).append(news.lines)
+        if news.steered:
+            self.refresh_bindings()
+            if self.view.state.status is RunStatus.FAILED and not self.view.played:
+                self.call_after_refresh(self._focus_reason)
+        if news.something:
             self._show_all()
-        elif self._view.alive or isinstance(self._source, Playback):
+        elif self.view.alive:
             self._show_header()
 
-    def _take(self, batch: Batch) -> None:
-        view = self._view
-        status = view.state.status
-        if batch.alive is not None:
-            view.alive = batch.alive
-            self.refresh_bindings()
-        if batch.opening is not None:
-            view.state, view.series = batch.opening
-            self._opened = True
-        try:
-            for event in batch.events:
-                view.state = apply(view.state, event)
-                view.series.add(event)
-        except KeyError as error:
-            self._error = f"the journal is not of one run: round {error} does not start before it goes on"
-        if batch.opening or batch.events:
-            self._seen_at = time.monotonic()
-        if batch.lines:
-            self.query_one(LogPanel).append(batch.lines)
-        if batch.error:
-            self._error = batch.error
-        if view.state.status is not status or batch.opening:
-            self.refresh_bindings()
-            if view.state.status is RunStatus.FAILED:
-                self.call_after_refresh(self._focus_reason)
-
-    @property
-    def _elapsed(self) -> float:
-        """Seconds since the run's start, of a live run until now."""
-        state = self._view.state
-        if isinstance(self._source, Playback):
-            return min(self._source.seconds, state.seconds) if self._source.over else self._source.seconds
-        if state.status.is_finished or not self._view.alive:
-            return state.seconds
-        return max(state.seconds, time.time() - state.since) if state.since else 0.0
-
     def _show_all(self) -> None:
+        self._invite()
         self._show_header()
         self._show_banner()
         for panel in self.query(Panel):
             if panel.display:
-                panel.show_run(self._view)
+                panel.show_run(self.view)
 
     def _show_header(self) -> None:
-        note = "" if self._view.chosen is None else f" showing round {self._view.chosen} "
-        if isinstance(self._source, Playback):
-            speed = self._source.speed
-            factor = f"{speed:g}" if speed >= 1 else f"1/{1 / speed:g}"
-            note += f" playback {factor}x{'' if self._source.playing else ', paused'} "
-        self.query_one(RunHeader).show_run(self._view, self._elapsed, note)
+        note = "" if self.view.chosen is None else f" showing round {self.view.chosen} "
+        if (playback := self._feed.playback) is not None:
+            factor = f"{playback.speed:g}" if playback.speed >= 1 else f"1/{1 / playback.speed:g}"
+            note += f" playback {factor}x{'' if playback.playing else ', paused'} "
+        self.query_one(RunHeader).show_run(self.view, self._feed.elapsed, note)
 
     def show_doing(self, text: str) -> None:
         """Say what is being started; nothing for an empty text."""
@@ -208,34 +187,38 @@ class RunScreen(Screen[None]):
         self._show_banner()
 
     def _show_banner(self) -> None:
-        banner, state = self.query_one(Banner), self._view.state
+        banner, state = self.query_one(Banner), self.view.state
         if self._doing:
             banner.show_text(self._doing, "hint")
-        elif self._error:
-            banner.show_text(self._error, "error")
+        elif self._feed.error:
+            banner.show_text(self._feed.error, "error")
         elif state.status in (RunStatus.FAILED, RunStatus.ABORTED) and state.reason:
             banner.show_text(f"{state.status.removeprefix('FINISHED:').lower()}: {state.reason}", "error")
-        elif self._missing:
-            banner.show_text(self._invitation, "hint")
-        elif self._opened and not self._view.alive and not state.status.is_finished and self._follows:
-            text = "no server of this machine holds this run: it died (r resumes the run), or another machine writes it"
-            banner.show_text(text, "hint")
+        elif self._feed.is_orphaned:
+            banner.show_text(_ORPHANED, "hint")
         else:
-            banner.show_text("")
+            banner.show_text(invitation(self._commands, len(self._wanted)), "hint")
 
-    @property
-    def _follows(self) -> bool:
-        return isinstance(self._source, Follower)
+    def _invite(self) -> None:
+        """Find out, in a thread, how the sites that are missing now are started."""
+        wanted = missing_sites(self.view)
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        self._commands = {name: found for name, found in self._commands.items() if name in wanted}
+        self.refresh_bindings()
+        if set(wanted) - self._commands.keys():
+            job, exchange = self._folder.job, Path(self.view.exchange)
 
-    @property
-    def _missing(self) -> dict[str, str]:
-        """The sites that a served run still waits for, with the command that starts each."""
-        return missing_sites(self._view) if self._view.alive else {}
+            def read() -> None:
+                self.post_message(self.Invited(commands(wanted, job, exchange)))
 
-    @property
-    def _invitation(self) -> str:
-        commands = "\n".join(f"  {command}" for command in self._missing.values())
-        return f"waiting for sites; start each in a shell of its own (c copies):\n{commands}"
+            self.run_worker(read, thread=True, exclusive=True, group="invite")
+
+    def on_run_screen_invited(self, event: Invited) -> None:
+        """Show the commands of those that are still missing."""
+        self._commands = {name: found for name, found in event.commands.items() if name in self._wanted}
+        self._show_banner()
 
     # Panels.
 
@@ -298,100 +281,121 @@ class RunScreen(Screen[None]):
 
     def action_walk(self, step: int) -> None:
         """Look at the round before or after; after the last one, at the live one."""
-        rounds = list(self._view.state.rounds)
-        if not rounds or self._view.round is None:
+        rounds, number = list(self.view.state.rounds), self.view.round
+        if not rounds or number is None:
             return
-        place = rounds.index(self._view.round) + step if self._view.round in self._view.state.rounds else 0
+        place = rounds.index(number) + step if number in self.view.state.rounds else 0
         place = max(0, place)
         self.choose_round(rounds[place] if place < len(rounds) - 1 else None)
 
     def choose_round(self, number: int | None) -> None:
         """Look at a round; None follows the newest."""
-        self._view.chosen = number
+        self.view.chosen = number
+        self.refresh_bindings()
         self._show_all()
 
     def on_rounds_panel_chosen(self, event: RoundsPanel.Chosen) -> None:
         """Look at the round chosen in the table."""
-        self.choose_round(None if event.round == self._view.newest else event.round)
+        self.choose_round(None if event.round == self.view.newest else event.round)
 
     def action_live(self) -> None:
         """Back to the newest round; out of a playback back to the run as it is."""
-        if isinstance(self._source, Playback):
-            self._take_from(Follower(self._folder))
+        if self._feed.playback is not None:
+            self._feed.follow()
         self.choose_round(None)
-
-    def _take_from(self, source: Source) -> None:
-        self._source.close()
-        self._source = source
-        self._view.state, self._view.chosen = type(self._view.state)(), None
-        self.query_one(LogPanel).clear()
-        self.refresh_bindings()
 
     def action_pause(self) -> None:
         """Pause or resume a live run; play an ended one back, or halt the playback."""
-        if isinstance(self._source, Playback):
-            if self._source.over:
-                self._take_from(Playback(self._folder))
-            else:
-                self._source.toggle()
-        elif not self._view.alive:
-            self._take_from(Playback(self._folder))
-        elif self._view.state.status is RunStatus.PAUSED:
-            control.ask(self._folder, control.Resume())
+        playback = self._feed.playback
+        if playback is not None and not playback.over:
+            playback.toggle()
+        elif playback is not None or not self.view.alive:
+            self._feed.play()
+            self.refresh_bindings()
+        elif self.view.state.status is RunStatus.PAUSED:
+            self._ask(control.Resume())
         else:
-            control.ask(self._folder, control.Pause("asked for in the console"))
+            self._ask(control.Pause("asked for in the console"))
 
     def action_speed(self, step: int) -> None:
         """Play faster or slower."""
-        if isinstance(self._source, Playback):
+        if (playback := self._feed.playback) is not None:
             if step > 0:
-                self._source.faster()
+                playback.faster()
             else:
-                self._source.slower()
+                playback.slower()
             self._show_header()
 
     # Asking the engine.
 
-    def action_abort(self) -> None:
-        """Ask whether to end the run, then ask the engine."""
+    def _ask(self, request: control.AnyRequest) -> None:
+        try:
+            control.ask(self._folder, request)
+        except (OSError, BadInputError) as error:
+            self._host.tell(f"the request cannot be laid into {self._folder.control}: {error}", severity="error")
+
+    def _question(self, title: str, text: str, no: str, yes: str, then: Callable[[], None]) -> None:
+        """Ask, and do `then` after a yes."""
 
         def answered(answer: bool | None) -> None:
             if answer:
-                control.ask(self._folder, control.Abort("asked for in the console"))
+                then()
 
-        text = "Its scripts are stopped and its state becomes ABORTED. Rounds that are finished stay; r can resume it."
-        answers = [("Let it run", False), ("Abort the run", True)]
-        self.app.push_screen(Question(f"Abort {self._folder.run}?", text, answers, danger=True), answered)
+        self.app.push_screen(Question(title, text, [(no, False), (yes, True)], danger=True), answered)
+
+    def action_abort(self) -> None:
+        """Ask whether to end the run, then ask the engine."""
+        self._question(
+            f"Abort {self._folder.run}?",
+            "Its scripts are stopped and its state becomes ABORTED. Rounds that are finished stay; r can resume it.",
+            "Let it run",
+            "Abort the run",
+            lambda: self._ask(control.Abort("asked for in the console")),
+        )
 
     def action_drop(self) -> None:
         """Ask whether to go on without the highlighted site, then ask the engine."""
         site = self.query_one(SitesPanel).site
-        if not site:
-            return
+        if site and site in self.view.state.sites:
+            self._question(
+                f"Drop {site}?",
+                "It is not asked any more in this run. If its answer is needed, the run fails.",
+                "Keep it",
+                "Drop the site",
+                lambda: self._drop(site),
+            )
 
-        def answered(answer: bool | None) -> None:
-            if answer:
-                control.ask(self._folder, control.Drop(site, "asked for in the console"))
-
-        text = "It is not asked any more in this run. If its answer is needed, the run fails."
-        answers = [("Keep it", False), ("Drop the site", True)]
-        self.app.push_screen(Question(f"Drop {site}?", text, answers, danger=True), answered)
+    def _drop(self, site: str) -> None:
+        try:
+            request = control.Drop(site, "asked for in the console")
+        except BadInputError as error:
+            self._host.tell(str(error), severity="error")
+        else:
+            self._ask(request)
 
     def action_resume(self) -> None:
-        """Go on with a run that is over but not completed, or whose server died; resume one that is paused."""
-        if self._view.alive:
-            control.ask(self._folder, control.Resume())
+        """Go on with a run that did not complete; resume one that is paused."""
+        if self.view.alive:
+            self._ask(control.Resume())
+        elif self._feed.is_orphaned:
+            self._question(
+                f"Resume {self._folder.run}?",
+                "No server of this machine holds it. If one of another machine still does, two would write one run.",
+                "Leave it",
+                "Resume the run",
+                lambda: self._host.resume(self._folder),
+            )
         else:
-            self.app.resume(self._folder)
+            self._host.resume(self._folder)
 
     def action_copy_commands(self) -> None:
-        """Copy the commands that start the sites of a served run."""
-        self.app.copy("\n".join(self._missing.values()))
+        """Copy the commands that start the missing sites of a served run."""
+        self._host.copy("\n".join(self._commands.values()))
 
     def action_copy(self) -> None:
         """Copy the thing under the cursor; without one, the run's folder."""
         panel = next((node for node in self._focus_chain() if isinstance(node, Panel)), None)
-        self.app.copy((panel.copied() if panel else "") or str(self._folder.root))
+        self._host.copy((panel.copied() if panel else "") or str(self._folder.root))
 
     def _focus_chain(self) -> list[object]:
         return list(self.focused.ancestors_with_self) if self.focused else []
@@ -403,14 +407,17 @@ class RunScreen(Screen[None]):
             self.set_focus(self.query_one(Banner))
 
     def on_banner_opened(self) -> None:
-        """See `action_reason`."""
-        self.action_reason()
+        """What the banner is for: the traceback of a failed run, or the commands of an invitation."""
+        if self.view.state.status is RunStatus.FAILED:
+            self.action_reason()
+        elif self._commands:
+            self.action_copy_commands()
 
     def action_reason(self) -> None:
         """Go to the traceback of the site that failed; without one, to the last line of the log."""
-        sites = self._view.state.sites
+        sites = self.view.state.sites
         lost = [name for name, site in sites.items() if site.state in ("lost", "rejected") and site.reason]
-        named = [name for name in lost if name in self._view.state.reason]
+        named = [name for name in lost if name in self.view.state.reason]
         self.action_panel("log")
         log = self.query_one(LogPanel)
         for name in [*named, *lost, *sites]:
@@ -420,27 +427,28 @@ class RunScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's
         """Which actions make sense now; the others are not in the footer."""
-        state, alive = self._view.state, self._view.alive
-        playing = isinstance(self._source, Playback)
+        state, played = self.view.state, self.view.played
+        goes_on = self.view.alive and not played
         match action:
             case "abort" | "drop":
-                return alive
+                return goes_on
             case "pause":
-                return alive or playing or state.status.is_finished
+                return goes_on or self._feed.opened or played
             case "speed":
-                return playing
+                return played
             case "live":
-                return playing or self._view.chosen is not None
+                return played or self.view.chosen is not None
             case "resume":
-                over = state.status in (RunStatus.FAILED, RunStatus.ABORTED)
-                orphaned = not state.status.is_finished and self._opened
-                return not playing and (state.status is RunStatus.PAUSED if alive else over or orphaned)
+                if goes_on:
+                    return state.status is RunStatus.PAUSED
+                ended = state.status in (RunStatus.FAILED, RunStatus.ABORTED)
+                return not played and (ended or self._feed.is_orphaned)
             case "copy_commands":
-                return bool(self._missing)
+                return bool(self._wanted)
             case "reason":
                 return state.status is RunStatus.FAILED
         return True
 
     def action_leave(self) -> None:
         """Back to the home screen."""
-        self.app.go_home()
+        self._host.go_home()

@@ -18,7 +18,9 @@ class RunView:
         state: folded from its events so far; every text in it is harmless.
         series: its metrics so far.
         chosen: the round a person walked to; None follows the newest.
-        alive: whether an engine on this machine holds it.
+        alive: whether it goes on: an engine on this machine holds it, its journal grows, or it is being played back.
+        played: whether it is being played back.
+        exchange: path of the exchange folder as the journal has it, to open files there, not to be shown.
     """
 
     folder: RunFolder
@@ -26,6 +28,8 @@ class RunView:
     series: Series = field(default_factory=Series)
     chosen: int | None = None
     alive: bool = False
+    played: bool = False
+    exchange: str = ""
 
     @property
     def newest(self) -> int | None:

@@ -45,9 +45,9 @@ def reader(book: Book) -> Iterator[Reader]:
 def test_a_run_opens_as_the_state_it_has_come_to(reader: Reader) -> None:
     opening = reader.next().opening
     assert opening is not None
-    state, series = opening
-    assert state.rounds_done == 1
-    assert list(series.by_round["accuracy"]) == ["site-0", "site-1", ""]
+    assert opening.state.rounds_done == 1
+    assert opening.exchange == "/exchange"
+    assert list(opening.series.by_round["accuracy"]) == ["site-0", "site-1", ""]
 
 
 def test_lines_of_logs_come_by_time(reader: Reader) -> None:
@@ -90,7 +90,7 @@ def test_a_run_that_is_held_is_alive(book: Book) -> None:
     assert hold(book.folder.lock) is not None
     reader = Reader(book)
     try:
-        assert reader.next().alive is True
+        assert reader.next().held is True
     finally:
         reader.follower.close()
 
@@ -102,7 +102,7 @@ def test_hostile_texts_are_harmless_once_they_are_here(book: Book) -> None:
     try:
         opening = reader.next().opening
         assert opening is not None
-        assert opening[0].sites["site-1"].reason == "\\x1b]0;owned\\x07 [@click=app.quit]x[/]"
+        assert opening.state.sites["site-1"].reason == "\\x1b]0;owned\\x07 [@click=app.quit]x[/]"
         lines = [line.text for line in reader.next().lines if line.source == "site-1"]
         assert lines[-1] == "\\x1b[2J\\u202eevil\\x9b"
     finally:
@@ -125,5 +125,37 @@ def test_a_journal_that_is_gone_is_told(tmp_path: Path) -> None:
     reader = Reader(book)
     try:
         assert "cannot be followed" in reader.next().error
+    finally:
+        reader.follower.close()
+
+
+def test_a_journal_that_another_takes_the_place_of_is_read_anew(tmp_path: Path, book: Book, reader: Reader) -> None:
+    reader.next()
+    longer = hello(tmp_path / "elsewhere", 3)
+    longer.folder.journal.replace(book.folder.journal)
+    opening = None
+    while opening is None:
+        opening = reader.next().opening
+    assert opening.state.rounds_done == 3
+
+
+def test_a_journal_that_was_mended_is_followed_again(book: Book) -> None:
+    good = book.folder.journal.read_bytes()
+    book.folder.journal.write_bytes(b"nonsense\n")
+    reader = Reader(book)
+    try:
+        assert "not an event" in reader.next().error
+        book.folder.journal.write_bytes(good)
+        assert reader.next().opening is not None
+    finally:
+        reader.follower.close()
+
+
+def test_the_name_of_a_log_is_harmless(book: Book) -> None:
+    (book.folder.logs / "a\x1b]0;owned\x07.log").write_text("2026-01-31T12:00:00.000Z INFO x\n")
+    reader = Reader(book)
+    try:
+        reader.next()
+        assert all("\x1b" not in line.source for line in reader.next().lines)
     finally:
         reader.follower.close()

@@ -12,7 +12,8 @@ from textual.dom import DOMNode
 from textual.widgets import Static
 
 from fltui.console.config import Config
-from fltui.console.help import AREAS, HelpScreen, all_bindings, binding_ids, keys_of
+from fltui.console.help import HelpScreen
+from fltui.console.keys import AREAS, all_bindings, binding_ids, keys_of
 from tests.console.pilots import console, event_count, followed, settled
 from tests.console.runs import hello
 

@@ -198,3 +198,59 @@ async def test_escape_stops_what_is_being_started(tmp_path: Path, monkeypatch: p
         await pilot.press("escape")
         await stopped.wait()
         await until(pilot, lambda: not screen.query_one("#doing", Static).display)
+
+
+async def test_a_read_that_takes_longer_than_a_look_is_shown_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hello(tmp_path / "runs")
+    monkeypatch.setattr("fltui.console.home._LOOK", 0.001)
+    app = console(tmp_path)
+    async with app.run_test() as pilot:
+        await _home(pilot)
+        assert len([worker for worker in app.workers if worker.group == "read"]) <= 1
+
+
+@pytest.mark.parametrize(("keys", "stays"), [(["enter"], True), (["right", "enter"], False)])
+async def test_a_run_whose_server_is_gone_can_be_deleted(tmp_path: Path, keys: list[str], stays: bool) -> None:
+    book = hello(tmp_path / "runs", 1, end=False)
+    async with console(tmp_path).run_test() as pilot:
+        await _home(pilot)
+        await pilot.press("d", *keys)
+        await settled(pilot)
+        assert book.folder.root.exists() is stays
+
+
+async def test_a_run_that_cannot_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    hello(tmp_path / "runs")
+    monkeypatch.setattr("fltui.console.home.shutil.rmtree", refuse)
+    async with console(tmp_path).run_test() as pilot:
+        await _home(pilot)
+        await pilot.press("d", "right", "enter")
+        await until(pilot, lambda: any("Permission denied" in note for note in _notes(pilot)))
+
+
+async def test_a_run_that_begins_under_a_question_does_not_push_it_away(tmp_path: Path) -> None:
+    book = hello(tmp_path / "runs")
+    app = console(tmp_path)
+    async with app.run_test() as pilot:
+        await _home(pilot)
+        await pilot.press("question_mark")
+        app.open_run(book.folder)
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, HomeScreen)
+        assert [note for note in _notes(pilot) if "has begun" in note]
+
+
+async def test_hostile_names_are_harmless_in_notes_and_questions(tmp_path: Path) -> None:
+    book = hello(tmp_path / "runs", run="a\x1b]0;x\x07b-20260131T120000Z-3f2a")
+    async with console(tmp_path).run_test() as pilot:
+        await _home(pilot)
+        await pilot.press("tab", "y")
+        assert pilot.app.clipboard == str(book.folder.root)
+        assert not any("\x1b" in note for note in _notes(pilot))
+        await pilot.press("d")
+        assert all("\x1b" not in str(text.render()) for text in pilot.app.screen.query(Static))

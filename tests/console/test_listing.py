@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from fltui.console.listing import RunList, list_jobs
+import pytest
+
+from fltui.console.listing import JobEntry, JobList, RunList
 from fltui.exchange.lock import hold
-from fltui.run.events import RunStatus
-from tests.console.runs import RUN, failed, hello
+from fltui.run.events import AnyEvent, RunStatus
+from fltui.run.journal import read_events
+from tests.console.runs import RUN, failed, hello, weights
 from tests.jobs import HELLO, HELLO_JOB
 
 
+def _jobs(folders: list[Path]) -> list[JobEntry]:
+    return JobList(folders).read()
+
+
 def test_jobs_are_found_in_folders_and_as_themselves(tmp_path: Path) -> None:
-    assert [entry.path for entry in list_jobs([HELLO.parent])] == [HELLO_JOB]
-    assert [entry.path for entry in list_jobs([HELLO])] == [HELLO_JOB]
-    assert [entry.path for entry in list_jobs([HELLO_JOB])] == [HELLO_JOB]
-    assert list_jobs([tmp_path, tmp_path / "missing"]) == []
+    assert [entry.path for entry in _jobs([HELLO.parent])] == [HELLO_JOB]
+    assert [entry.path for entry in _jobs([HELLO])] == [HELLO_JOB]
+    assert [entry.path for entry in _jobs([HELLO_JOB])] == [HELLO_JOB]
+    assert _jobs([tmp_path, tmp_path / "missing"]) == []
 
 
 def test_a_job_found_twice_is_listed_once() -> None:
-    assert len(list_jobs([HELLO, HELLO.parent, HELLO_JOB])) == 1
+    assert len(_jobs([HELLO, HELLO.parent, HELLO_JOB])) == 1
 
 
 def test_a_job_folder_is_a_job(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "meta.json").write_text("{}")
-    (found,) = list_jobs([tmp_path])
+    (found,) = _jobs([tmp_path])
     assert (found.name, found.kind) == ("mine", "folder")
 
 
@@ -33,7 +42,7 @@ def test_a_hostile_name_of_a_job_is_harmless(tmp_path: Path) -> None:
     folder = tmp_path / "a\x1b]0;x\x07b"
     folder.mkdir()
     (folder / "meta.json").write_text("{}")
-    (found,) = list_jobs([tmp_path])
+    (found,) = _jobs([tmp_path])
     assert "\x1b" not in found.name
 
 
@@ -83,3 +92,43 @@ def test_a_summary_older_than_the_run_is_not_believed(tmp_path: Path) -> None:
     book.folder.summary.write_text("{}")
     (found,) = RunList(tmp_path).read()
     assert found.status is RunStatus.RUNNING
+
+
+def test_a_job_that_is_added_and_one_that_is_changed_are_seen(tmp_path: Path) -> None:
+    jobs = JobList([tmp_path])
+    assert jobs.read() == []
+    (tmp_path / "a.py").write_text("FedJob")
+    (tmp_path / "b.py").write_text("nothing")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "meta.json").write_text("{}")
+    assert {entry.name for entry in jobs.read()} >= {"mine"}
+    (tmp_path / "b.py").write_text("FedJob too")
+    assert "b" in {entry.name for entry in jobs.read()}
+
+
+def test_of_a_journal_that_grows_only_what_is_new_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = hello(tmp_path, 1, end=False)
+    runs = RunList(tmp_path)
+    assert runs.read()[0].rounds == 1
+    starts: list[int] = []
+
+    def noted(journal: BinaryIO, where: str) -> Iterator[AnyEvent]:
+        starts.append(journal.tell())
+        return read_events(journal, where)
+
+    monkeypatch.setattr("fltui.console.listing.read_events", noted)
+    size = book.folder.journal.stat().st_size
+    book.ask(1)
+    book.close_round(1, weights(2), accuracy=6.0)
+    assert runs.read()[0].rounds == 2
+    assert starts == [size]
+
+
+def test_a_journal_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    hello(tmp_path / "a", 2, end=False)
+    shorter = hello(tmp_path / "b", 1, end=False)
+    runs = RunList(tmp_path / "a")
+    (before,) = runs.read()
+    assert before.rounds == 2
+    shorter.folder.journal.replace(before.folder.journal)
+    assert runs.read()[0].rounds == 1

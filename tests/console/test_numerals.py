@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fltui.console.heat import GLYPHS, LEVELS, Scale, glyphs, styles
+from fltui.console.heat import GLYPHS, LEVELS, ColourScale, glyphs, styles
 from fltui.console.numerals import Numerals, exact_text, number_text
 from fltui.console.statistics import Statistics
 
@@ -76,13 +76,13 @@ def test_an_exact_number_is_as_short_as_its_dtype_can_be_read_back() -> None:
 
 
 def test_a_scale_runs_from_the_lowest_to_the_highest_number() -> None:
-    scale = Scale.over(-1.0, 3.0, signed=False)
+    scale = ColourScale.over(-1.0, 3.0, signed=False)
     found = scale.levels(np.array([-1.0, 1.0, 3.0, -9.0, 9.0, np.nan, np.inf, -np.inf]))
     assert found.tolist() == [0, 31, 62, 0, 62, 31, 62, 0]
 
 
 def test_a_scale_of_differences_has_0_in_the_middle_and_shows_nothing_else_as_0() -> None:
-    scale = Scale.over(-1.0, 4.0, signed=True)
+    scale = ColourScale.over(-1.0, 4.0, signed=True)
     assert (scale.low, scale.high) == (-4.0, 4.0)
     assert scale.levels(np.array([0.0, -4.0, 4.0, 1e-9, -1e-9])).tolist() == [31, 0, 62, 32, 30]
 
@@ -90,8 +90,8 @@ def test_a_scale_of_differences_has_0_in_the_middle_and_shows_nothing_else_as_0(
 @pytest.mark.parametrize("ends", [(1.0, 1.0), (0.0, 0.0), (math.nan, math.nan), (-1.7e308, 1.7e308), (0.0, 5e-324)])
 @pytest.mark.parametrize("signed", [True, False])
 def test_a_scale_of_any_ends_gives_a_level(ends: tuple[float, float], signed: bool) -> None:
-    scale = Scale.over(*ends, signed=signed)
-    assert scale == Scale.over(*ends, signed=signed)
+    scale = ColourScale.over(*ends, signed=signed)
+    assert scale == ColourScale.over(*ends, signed=signed)
     found = scale.levels(np.array([*ends, 0.0, 1e308, np.nan]))
     assert found.min() >= 0
     assert found.max() < LEVELS

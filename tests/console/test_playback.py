@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fltui.console.follow import Batch
 from fltui.console.playback import FASTEST, Playback
-from fltui.run.events import RunFinished
+from fltui.run.events import RunFinished, RunResumed
 from fltui.run.state import RunState, fold
 from tests.console.runs import hello
 
@@ -21,6 +21,8 @@ class Clock:
 
 
 def _all(playback: Playback) -> list[Batch]:
+    """What it gives now; its log lines are read."""
+    playback._loading.join()
     found = []
     while (batch := playback.take()) is not None:
         found.append(batch)
@@ -32,7 +34,7 @@ def test_a_playback_begins_with_nothing(tmp_path: Path) -> None:
     opening = playback.take()
     assert opening is not None
     assert opening.opening is not None
-    assert opening.opening[0] == RunState()
+    assert opening.opening.state == RunState()
 
 
 def test_events_and_lines_come_when_their_time_has_come(tmp_path: Path) -> None:
@@ -97,3 +99,35 @@ def test_a_broken_journal_is_told(tmp_path: Path) -> None:
     clock.now += 3600
     assert [batch.error for batch in _all(playback) if batch.error]
     assert playback.over
+
+
+def test_a_line_of_a_clock_that_is_wrong_comes_with_the_end(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    with (book.folder.logs / "site-1.log").open("a") as log:
+        log.write("9999-01-01T00:00:00.000Z INFO late\n")
+    clock = Clock()
+    playback = Playback(book.folder, clock)
+    _all(playback)
+    clock.now += 3600
+    assert [line.text for batch in _all(playback) for line in batch.lines][-1] == "late"
+    assert playback.over
+
+
+def test_the_time_without_a_server_is_not_waited_for(tmp_path: Path) -> None:
+    book = hello(tmp_path, 1, end=False)
+    book.seconds += 7200
+    book.write(RunResumed(restarted=True))
+    book.ask(1)
+    book.finish(rounds=1)
+    clock = Clock()
+    playback = Playback(book.folder, clock)
+    _all(playback)
+    clock.now += 1
+    assert isinstance([event for batch in _all(playback) for event in batch.events][-1], RunFinished)
+    assert playback.seconds < 1
+
+
+def test_a_run_that_is_gone_is_told(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    book.folder.journal.unlink()
+    assert "cannot be played" in _all(Playback(book.folder, Clock()))[0].error

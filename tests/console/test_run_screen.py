@@ -12,7 +12,6 @@ from textual.widgets import Input
 from fltui.console.app import ConsoleApp
 from fltui.console.dialogs import Question
 from fltui.console.home import HomeScreen
-from fltui.console.playback import Playback
 from fltui.console.run_screen import RunScreen
 from fltui.console.widgets.header import Banner, RunHeader
 from fltui.console.widgets.log import LogPanel
@@ -155,17 +154,17 @@ async def test_space_plays_an_ended_run_back(tmp_path: Path) -> None:
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         screen = await _open(pilot, book)
         await pilot.press("space")
-        assert isinstance(screen._source, Playback)
+        assert screen.feed.playback is not None
         assert "playback 1x" in str(screen.query_one(RunHeader).render())
         await pilot.press("minus", "space")
-        assert not screen._source.playing
+        assert not screen.feed.playback.playing
         assert "playback 1/2x, paused" in str(screen.query_one(RunHeader).render())
         assert not screen.view.state.status.is_finished
         await pilot.press(*["plus"] * 12, "space")
         await until(pilot, lambda: screen.view.state.status is RunStatus.COMPLETED)
-        await until(pilot, lambda: isinstance(screen._source, Playback) and screen._source.over)
+        await until(pilot, lambda: screen.feed.playback is not None and screen.feed.playback.over)
         await pilot.press("space")
-        assert not screen._source.over
+        assert not screen.feed.playback.over
         await pilot.press("l")
         await _open(pilot, book)
         assert "playback" not in str(screen.query_one(RunHeader).render())
@@ -305,3 +304,58 @@ async def test_v_and_f_reach_weights_and_log_from_anywhere(tmp_path: Path, ended
         await pilot.press("3", "f", *"round 2")
         assert isinstance(pilot.app.focused, Input)
         assert pilot.app.focused.value == "round 2"
+
+
+async def test_a_request_that_cannot_be_laid_is_told(tmp_path: Path, live: Book) -> None:
+    async with console(tmp_path, live.folder).run_test(size=(120, 36)) as pilot:
+        await _open(pilot, live)
+        live.folder.control.rmdir()
+        await pilot.press("space")
+        assert any("cannot be laid" in str(note.message) for note in pilot.app._notifications)
+
+
+async def test_a_run_that_nobody_here_holds_is_resumed_only_after_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed: list[RunFolder] = []
+    monkeypatch.setattr(ConsoleApp, "resume", lambda _, folder: resumed.append(folder))
+    book = hello(tmp_path / "runs", 2, end=False)
+    async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
+        await _open(pilot, book)
+        await pilot.press("r", "enter")
+        assert resumed == []
+        await pilot.press("r", "right", "enter")
+        assert resumed == [book.folder]
+
+
+async def test_a_run_that_another_machine_writes_is_live(tmp_path: Path) -> None:
+    book = hello(tmp_path / "runs", 2, end=False)
+    async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
+        screen = await _open(pilot, book)
+        assert not screen.view.alive
+        book.ask(2)
+        await _open(pilot, book)
+        await until(pilot, lambda: screen.view.alive)
+        assert "RUNNING" in str(screen.query_one(RunHeader).render())
+        await pilot.press("space")
+        assert [request["request"] for request in _asked(book.folder)] == ["pause"]
+
+
+async def test_a_run_that_is_played_back_is_not_without_a_server(tmp_path: Path, ended: Book) -> None:
+    async with console(tmp_path, ended.folder).run_test(size=(120, 36)) as pilot:
+        screen = await _open(pilot, ended)
+        await pilot.press("space")
+        await until(pilot, lambda: screen.view.state.events > 2)
+        assert "NO SERVER" not in str(screen.query_one(RunHeader).render())
+        assert not screen.query_one(Banner).text
+
+
+async def test_many_missing_sites_are_told_in_few_lines_and_copied_all(tmp_path: Path) -> None:
+    book = Book(tmp_path / "runs", exchange=str(tmp_path / "exchange"))
+    book.start(mode="server", sites=[f"site-{number}" for number in range(40)], join=[])
+    assert hold(book.folder.lock) is not None
+    async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
+        screen = await _open(pilot, book)
+        await until(pilot, lambda: "… and 37 more" in screen.query_one(Banner).text)
+        await pilot.click(Banner)
+        assert len(pilot.app.clipboard.splitlines()) == 40

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fltui.console.scale import Scale, scale_of
+from fltui.console.scale import AxisScale, scale_of
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def texts(low: float, high: float, most: int, *, whole: bool = False) -> list[str]:
     """What is written along an axis."""
-    return [text for _, text in Scale(low, high).ticks(most, whole=whole)]
+    return [text for _, text in AxisScale(low, high).ticks(most, whole=whole)]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_every_finite_value_has_a_place(values: list[float]) -> None:
 
 
 def test_a_range_has_a_margin() -> None:
-    assert scale_of([np.array([0.0, 10.0])], margin=0.1) == Scale(-1.0, 11.0)
+    assert scale_of([np.array([0.0, 10.0])], margin=0.1) == AxisScale(-1.0, 11.0)
 
 
-@pytest.mark.parametrize(("value", "scale"), [(5.0, Scale(4.5, 5.5)), (0.0, Scale(-1, 1)), (-20.0, Scale(-22, -18))])
-def test_one_value_lies_in_the_middle(value: float, scale: Scale) -> None:
+@pytest.mark.parametrize(("value", "scale"), [(5.0, AxisScale(4.5, 5.5)), (0.0, AxisScale(-1, 1)), (-20.0, AxisScale(-22, -18))])
+def test_one_value_lies_in_the_middle(value: float, scale: AxisScale) -> None:
     assert scale_of([np.array([value, value])], margin=0.1) == scale
 
 
 def test_without_values_the_range_is_0_to_1() -> None:
-    assert scale_of([]) == scale_of([np.array([math.nan, math.inf])]) == Scale(0.0, 1.0)
+    assert scale_of([]) == scale_of([np.array([math.nan, math.inf])]) == AxisScale(0.0, 1.0)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fltui.console.app import ConsoleApp, Places
+from fltui.console.app import ConsoleApp
+from fltui.console.host import Places
 from fltui.exchange.lock import hold
 from fltui.run.folder import RunFolder
 from tests.console.pilots import AnyPilot, event_count, followed, settled, until
@@ -121,7 +122,7 @@ def _still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("fltui.console.run_screen.RunScreen._elapsed", 0.25)
+    monkeypatch.setattr("fltui.console.feed.Feed.elapsed", 0.25)
     yield
     monkeypatch.undo()
     time.tzset()

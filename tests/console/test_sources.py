@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fltui.console.safe import safe_struct
-from fltui.console.sources import GLOBAL, Gap, Loaded, Plan, Source, load, plan, sources_of
+from fltui.console.sources import GLOBAL_MODEL, Gap, Loaded, Plan, Shown, load, plan, sources_of
 from fltui.console.view import RunView
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import write_array
@@ -20,9 +20,9 @@ from fltui.model import ParamsType
 from fltui.run.events import ResultAccepted, SiteLost
 from tests.console.runs import Book, hello, weights
 
-CHANGE = Source("change")
-RESULT = Source("result", "site-0")
-UPDATE = Source("update", "site-0")
+CHANGE = Shown("change")
+RESULT = Shown("result", "site-0")
+UPDATE = Shown("update", "site-0")
 
 
 def looked_at(book: Book, chosen: int | None = None) -> RunView:
@@ -30,14 +30,14 @@ def looked_at(book: Book, chosen: int | None = None) -> RunView:
     return RunView(book.folder, book.folder.state(), chosen=chosen)
 
 
-def shown(view: RunView, source: Source, parameter: str = "") -> Loaded:
+def shown(view: RunView, source: Shown, parameter: str = "") -> Loaded:
     """What is found for a source."""
     found = plan(view, source)
     assert isinstance(found, Plan)
     return load(found, parameter)
 
 
-def why(view: RunView, source: Source) -> str:
+def why(view: RunView, source: Shown) -> str:
     """The sentence that is shown in place of an array."""
     found = plan(view, source)
     if isinstance(found, Gap):
@@ -93,7 +93,7 @@ def test_sources_are_the_model_its_change_and_two_of_every_site_in_natural_order
 
 
 def test_the_global_model_is_the_one_that_left_the_round(tmp_path: Path) -> None:
-    found = shown(looked_at(hello(tmp_path), chosen=1), GLOBAL)
+    found = shown(looked_at(hello(tmp_path), chosen=1), GLOBAL_MODEL)
     np.testing.assert_array_equal(numbers(found).reshape(3, 3), weights(2))
     assert (found.plan.when, found.parameter, found.names) == ("after round 1", "numpy_key", ["numpy_key"])
     assert (found.dtype, found.shape, found.plan.signed) == ("float32", "3×3", False)
@@ -104,32 +104,32 @@ def test_the_global_model_is_the_one_that_left_the_round(tmp_path: Path) -> None
 def test_the_global_model_of_a_round_that_runs_is_the_one_that_entered_it(tmp_path: Path) -> None:
     book = hello(tmp_path, 2, end=False)
     book.ask(2)
-    found = shown(looked_at(book), GLOBAL)
+    found = shown(looked_at(book), GLOBAL_MODEL)
     np.testing.assert_array_equal(numbers(found).reshape(3, 3), weights(2))
     assert found.plan.when == "entering round 2"
 
 
 def test_the_first_model_has_none_before_it(tmp_path: Path) -> None:
     book = hello(tmp_path, 1, end=False)
-    found = shown(looked_at(book), GLOBAL)
+    found = shown(looked_at(book), GLOBAL_MODEL)
     assert found.array is not None
     assert found.base is None
     book = Book(tmp_path / "other")
     book.start()
     book.model(0, weights(0))
     book.ask(0)
-    assert shown(looked_at(book), GLOBAL).plan.base is None
+    assert shown(looked_at(book), GLOBAL_MODEL).plan.base is None
 
 
 def test_a_run_without_a_round_and_a_round_without_a_model_say_so(tmp_path: Path) -> None:
     book = Book(tmp_path)
     book.start()
     view = looked_at(book)
-    assert why(view, GLOBAL) == "no round has begun yet: there is no model to show"
+    assert why(view, GLOBAL_MODEL) == "no round has begun yet: there is no model to show"
     assert why(view, CHANGE) == "no round has begun yet: there is no model to show"
     assert why(view, RESULT) == "no round has begun yet: site-0 has sent nothing"
     book.model(0, None)
-    assert why(looked_at(book), GLOBAL) == "the model entering round 0 is empty: the sites start from their own"
+    assert why(looked_at(book), GLOBAL_MODEL) == "the model entering round 0 is empty: the sites start from their own"
     book.ask(0)
     view = looked_at(book)
     assert why(view, CHANGE) == "round 0 is not finished: it has changed nothing yet"
@@ -257,8 +257,8 @@ def test_a_site_that_sent_nothing_is_told_apart(tmp_path: Path) -> None:
     book.reject("site-0", 1, "'w' holds NaN or Inf")
     view = looked_at(book)
     assert why(view, RESULT) == "the result of site-0 in round 1 was rejected: 'w' holds NaN or Inf"
-    assert why(view, Source("result", "site-1")) == "site-1 was not asked in round 1"
-    assert why(view, Source("update", "nobody")) == "nobody is not a site of this run"
+    assert why(view, Shown("result", "site-1")) == "site-1 was not asked in round 1"
+    assert why(view, Shown("update", "nobody")) == "nobody is not a site of this run"
     book = hello(tmp_path / "other", 1, end=False)
     book.ask(1)
     book.write(SiteLost(site="site-0", reason="its script ended"))
@@ -270,9 +270,9 @@ def test_a_site_that_sent_nothing_is_told_apart(tmp_path: Path) -> None:
 def test_a_model_that_is_gone_is_told_so(tmp_path: Path) -> None:
     book = hello(tmp_path)
     shutil.rmtree(book.folder.models / "round-0003")
-    assert why(looked_at(book), GLOBAL) == "the model after round 2 is not in the run folder"
+    assert why(looked_at(book), GLOBAL_MODEL) == "the model after round 2 is not in the run folder"
     (book.folder.models / "round-0002" / "numpy_key.npy").unlink()
-    assert why(looked_at(book, chosen=1), GLOBAL).endswith("is not there")
+    assert why(looked_at(book, chosen=1), GLOBAL_MODEL).endswith("is not there")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_model_that_is_gone_is_told_so(tmp_path: Path) -> None:
 def test_a_broken_model_is_told_in_a_harmless_sentence(tmp_path: Path, data: bytes) -> None:
     book = hello(tmp_path)
     (book.folder.models / "round-0003" / "model.json").write_bytes(data)
-    sentence = why(looked_at(book), GLOBAL)
+    sentence = why(looked_at(book), GLOBAL_MODEL)
     assert sentence.startswith("model.json of the model after round 2 cannot be read: ")
     assert sentence.isprintable()
 
@@ -299,7 +299,7 @@ def test_a_model_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     about = book.folder.models / "round-0003" / "model.json"
     about.rename(tmp_path / "elsewhere.json")
     about.symlink_to(tmp_path / "elsewhere.json")
-    assert "is not a plain file in plain folders" in why(looked_at(book), GLOBAL)
+    assert "is not a plain file in plain folders" in why(looked_at(book), GLOBAL_MODEL)
 
 
 def test_hostile_parameter_names_are_harmless_and_the_same_in_models_and_results(tmp_path: Path) -> None:
@@ -316,12 +316,12 @@ def test_hostile_parameter_names_are_harmless_and_the_same_in_models_and_results
     found = shown(view, UPDATE)
     assert numbers(found).tolist() == [1.0] * 9
     assert re.fullmatch(r"w\\x1b\]52;c;eA==\\x07\\u202e\[@click=app\.quit\]x\[/\]", found.parameter)
-    assert shown(view, GLOBAL).names == [found.parameter]
+    assert shown(view, GLOBAL_MODEL).names == [found.parameter]
 
 
 def test_a_parameter_is_kept_where_there_is_one_of_that_name(tmp_path: Path) -> None:
     view = looked_at(hello(tmp_path))
-    assert shown(view, GLOBAL, "gone").parameter == "numpy_key"
+    assert shown(view, GLOBAL_MODEL, "gone").parameter == "numpy_key"
     sent = view.state.rounds[2].accepted["site-0"]
     other = ResultAccepted(
         round=2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
-from tests.console.runs import Book, weights
+from tests.console.runs import Book, hello, weights
 from tests.console.terminal import Terminal
 from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, command, environment, processes_of, script, write_job
 
@@ -166,6 +167,7 @@ def _hostile_run(folder: Path) -> Book:
         .read_text()
         .replace('"name": "numpy_key"', f'"name": {json.dumps(evil)}')
     )
+    (book.folder.logs / f"{ATTACKS['title']}.log").write_text(f"2026-01-31T12:00:00.000Z INFO {evil}\n")
     book.log("site-1", *ATTACKS.values(), MARKUP, evil, evil * 2000)
     book.lose("site-1", evil)
     book.finish(RunStatus.FAILED, f"round 1: site-1: {evil}", rounds=1)
@@ -199,16 +201,34 @@ def test_text_of_sites_cannot_act_on_the_terminal(tmp_path: Path, size: tuple[in
         terminal.send("q")
         assert terminal.exit_code() == 0
         _assert_clean(terminal)
-    shown = terminal.raw
+    _assert_harmless(terminal.raw)
+    assert b"[2JOWNED" in terminal.raw.replace(b"\\x1b", b"")
+
+
+def _assert_harmless(raw: bytes) -> None:
+    """Nothing of the attacks reached the terminal."""
     for attack in ATTACKS.values():
-        assert attack.encode() not in shown
-    assert b"OWNED\x07" not in shown
-    assert b"\x1b]0;" not in shown
-    assert "\u202e".encode() not in shown
-    assert "\u2066".encode() not in shown
-    assert not any(bytes([0xC2, code]) in shown for code in range(0x80, 0xA0))
-    assert b"\x08" not in shown
-    assert b"[2JOWNED" in shown.replace(b"\\x1b", b"")
+        assert attack.encode() not in raw
+    assert b"OWNED\x07" not in raw
+    assert b"\x1b]0;" not in raw
+    assert "\u202e".encode() not in raw
+    assert "\u2066".encode() not in raw
+    assert not any(bytes([0xC2, code]) in raw for code in range(0x80, 0xA0))
+    assert b"\x08" not in raw
+
+
+def test_names_of_jobs_and_runs_cannot_act_on_the_terminal(tmp_path: Path) -> None:
+    evil = " ".join([*ATTACKS.values(), MARKUP]).replace("/", "")[:100]
+    hello(tmp_path / "runs", run=f"{evil}-20260131T120000Z-3f2a")
+    shutil.copytree(HELLO, tmp_path / "jobs" / evil)
+    with Terminal(tmp_path, "--jobs", tmp_path / "jobs") as terminal:
+        terminal.wait_for("OWNED", "COMPLETED")
+        for keys in ("y", "\r", "\x1b", "\t", "y", "d", "\x1b", "/OWN", "\r", "\x1b", "\t", "\r", "y", "\x1b"):
+            terminal.send(keys)
+            terminal.settle()
+        terminal.send("q")
+        assert terminal.exit_code() == 0
+    _assert_harmless(terminal.raw)
 
 
 def test_a_terminal_is_needed(tmp_path: Path) -> None:
