@@ -116,8 +116,8 @@ def logs(
     watcher.add(folder.logs)
     follower = LogFollower(folder.logs, site)
     try:
-        while True:
-            over = folder.state().status.is_finished or not folder.is_alive()
+        for state in folder.states():
+            over = state.status.is_finished or not folder.is_alive()
             for line in follower.new_lines():
                 _say_line(line, as_json=json)
             if over:

@@ -62,8 +62,11 @@ def _while_read(show: Show) -> Show:
 
 
 def event_json(event: AnyEvent, root: Path) -> dict[str, Any]:
-    """An event as the journal has it; the last one with the run's folder and whole paths."""
+    """An event as the journal has it; the last one with the run's folder and whole paths, a resume with the run's id:
+    it may be the first event that is shown."""
     values: dict[str, Any] = to_json(event)
+    if isinstance(event, RunResumed):
+        values["run"] = root.name
     if isinstance(event, RunFinished):
         values["run_dir"] = str(root)
         values["final_model"] = {name: str(root / path) for name, path in event.final_model.items()}

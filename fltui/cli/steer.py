@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import time
 from collections.abc import Callable
 from typing import Annotated
 
@@ -94,23 +96,22 @@ def ask_and_wait(folder: RunFolder, request: control.AnyRequest, heard: Callable
     arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
     watcher = Watcher(arrivals.put, folder.root, writes=True)
     watcher.add(folder.root)
-    backoff, waited = Backoff(), 0.0
+    backoff, deadline = Backoff(), time.monotonic() + _PATIENCE
     try:
         control.ask(folder, request)
-        while not heard(state := folder.state()):
+        for state in folder.states():
+            if heard(state):
+                return state
             if state.status.is_finished:
                 raise RunFailedError(f"run {folder.run} ended before it heard the request: {state.status}")
-            wait = backoff.next()
-            waited += wait
-            if waited > _PATIENCE:
-                raise RunFailedError(f"run {folder.run} did not hear the request within {_PATIENCE:g} s")
-            try:
-                arrivals.get(timeout=wait)
-            except queue.Empty:
-                continue
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            with contextlib.suppress(queue.Empty):
+                arrivals.get(timeout=min(backoff.next(), left))
     finally:
         watcher.close()
-    return state
+    raise RunFailedError(f"run {folder.run} did not hear the request within {_PATIENCE:g} s")
 
 
 def say_state(folder: RunFolder, state: RunState, sentence: str, *, as_json: bool) -> None:

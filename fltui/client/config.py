@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from fltui.errors import BadInputError
+from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.watch import WatchMode
 
 
@@ -68,7 +69,7 @@ def load_config(config_file: str | os.PathLike[str] | None = None) -> ClientConf
     if config_file is not None:
         try:
             settings = msgspec.json.decode(Path(config_file).read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *MALFORMED) as error:
             raise BadInputError(f"client configuration {config_file} cannot be read: {error}") from error
     for name in ClientConfig.__struct_fields__:
         if value := os.environ.get(f"FLTUI_{name.upper()}"):

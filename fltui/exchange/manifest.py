@@ -34,6 +34,9 @@ LAST_STEP = 1 << 53
 Step = Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes of others: no JSON or not what was expected, text that is no UTF-8, nested too deep."""
+
 
 class ArrayEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One array of a model as it lies on disk.

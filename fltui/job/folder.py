@@ -20,6 +20,7 @@ import numpy as np
 
 from fltui.errors import BadInputError, RefusedError
 from fltui.exchange.layout import array_files, check_name
+from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import canonical, map_array
 from fltui.job import registry
 from fltui.job.component import Component, ServerComponent
@@ -249,5 +250,5 @@ def _read_json(path: Path, kind: type[_T]) -> _T:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise BadInputError(f"{path} is malformed: {error}") from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from fltui.errors import BadInputError
+from fltui.exchange.manifest import MALFORMED
 from fltui.job.folder import write_job
 from fltui.job.job import Job
 
@@ -75,4 +76,6 @@ def job_of_script(script: Path, folder: Path) -> tuple[Path, Handover]:
         note = msgspec.json.decode((folder / "handover.json").read_bytes(), type=Handover)
     except FileNotFoundError as error:
         raise BadInputError(f"job script {script} called neither simulator_run() nor export_job()") from error
+    except MALFORMED as error:
+        raise BadInputError(f"job script {script} handed over what cannot be read: {error}") from error
     return folder / note.name, note

@@ -15,6 +15,7 @@ import msgspec
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_site
+from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.publish import put_document
 from fltui.run.folder import RunFolder
 
@@ -75,10 +76,10 @@ def ask(run: RunFolder, request: AnyRequest) -> None:
 
 
 def take_requests(control: Path) -> list[AnyRequest]:
-    """Take every request that is there, by name; a file that is none is removed unread."""
+    """Take every request that is there, by name; a file that is none is removed, and nothing comes of it."""
     found = []
     for path in sorted(control.glob("*.json")):
-        with contextlib.suppress(msgspec.DecodeError, RecursionError, BadInputError, OSError):
+        with contextlib.suppress(*MALFORMED, BadInputError, OSError):
             if path.is_file() and path.stat().st_size <= _LARGEST:
                 found.append(_decoder.decode(path.read_bytes()))
         with contextlib.suppress(OSError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from fltui.errors import BadInputError
 from fltui.exchange.layout import new_run_id, run_stamp
 from fltui.exchange.lock import hold, is_held
-from fltui.run.journal import read_journal
+from fltui.run.journal import read_events, read_journal
 from fltui.run.state import RunState, fold
 
 
@@ -78,6 +78,22 @@ class RunFolder:
             BadInputError: the journal is missing or broken.
         """
         return fold(read_journal(self.journal))
+
+    def states(self) -> Iterator[RunState]:
+        """The state as it is now, again and again for who waits for a change: every look reads only what is new.
+
+        It is one object that changes.
+
+        Raises:
+            BadInputError: the journal is missing or broken.
+        """
+        try:
+            with self.journal.open("rb") as file:
+                state = RunState()
+                while True:
+                    yield fold(read_events(file, str(self.journal)), state)
+        except OSError as error:
+            raise BadInputError(f"journal {self.journal} cannot be read: {error.strerror}") from error
 
     def is_alive(self) -> bool:
         """Whether an engine on this machine holds the run; False where the file system has no locks."""

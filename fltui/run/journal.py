@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import BinaryIO, TypeVar
 import msgspec
 
 from fltui.errors import BadInputError
+from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import write_all
 from fltui.run.events import AnyEvent, Event
 
@@ -31,6 +33,7 @@ class Journal:
     def __init__(self, path: Path, *, durable: bool = False, seq: int = 0) -> None:
         new = 0 if seq else os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | new, 0o644)
+        self._path = path
         self._durable = durable
         self._next = seq
         self._followers: list[Callable[[AnyEvent], None]] = []
@@ -65,11 +68,22 @@ class Journal:
         self._followers.append(follower)
 
     def append(self, event: _E) -> _E:
-        """Write an event, one line at once, and return it with its number and times."""
+        """Write an event, one line at once, and return it with its number and times.
+
+        Raises:
+            OSError: it cannot be written, or not whole; the journal is as it was before, and no follower is called.
+        """
         stamped = msgspec.structs.replace(event, seq=self._next, time=time.time(), monotonic=time.monotonic())
-        write_all(self._fd, _encoder.encode(stamped) + b"\n")
-        if self._durable:
-            os.fsync(self._fd)
+        before = os.fstat(self._fd).st_size
+        try:
+            write_all(self._fd, _encoder.encode(stamped) + b"\n")
+            if self._durable:
+                os.fsync(self._fd)
+        except OSError as error:
+            # Half a line in the midst of a journal would make all of it unreadable once there is room again.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, before)
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._next += 1
         for follower in self._followers:
             follower(stamped)  # type: ignore[arg-type]  # every event there is stands in AnyEvent
@@ -107,7 +121,7 @@ def read_events(file: BinaryIO, where: str) -> Iterator[AnyEvent]:
             return
         try:
             yield _decoder.decode(line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except MALFORMED as error:
             raise BadInputError(f"journal {where} has a line at byte {at} that is not an event: {error}") from error
 
 

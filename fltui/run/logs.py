@@ -6,12 +6,14 @@ or no file at all. Readers here hold a bounded part of it and wait for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import heapq
 import os
 import re
 import stat
 import time
+import traceback
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -52,7 +54,10 @@ _by_time = attrgetter("time")
 
 
 class ServerLog:
-    """Writes ``server.log`` from the journal's events."""
+    """Writes ``server.log``: the journal's events as sentences, and the traceback of the server's own error.
+
+    It tells nothing that a run needs, so a full disk costs lines of it and not the run.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", buffering=1, encoding="utf-8")
@@ -60,12 +65,22 @@ class ServerLog:
     def event(self, event: AnyEvent) -> None:
         """Append the event's sentence."""
         level, text = describe(event)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(event.time))
-        self._file.write(f"{stamp}.{int(event.time % 1 * 1000):03}Z {level} {visible(text)}\n")
+        self._write(event.time, level, [text])
+
+    def failed(self, error: BaseException) -> None:
+        """Append the traceback of an error that the server does not know."""
+        self._write(time.time(), "ERROR", "".join(traceback.format_exception(error)).splitlines())
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
+
+    def _write(self, when: float, level: str, lines: Iterable[str]) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
+        head = f"{stamp}.{int(when % 1 * 1000):03}Z {level}"
+        with contextlib.suppress(OSError):
+            self._file.write("".join(f"{head} {visible(line)}\n" for line in lines))
 
 
 def parse_line(source: str, line: str, before: str) -> LogLine:

@@ -109,7 +109,12 @@ class Models:
             sync_folder(self.root)
 
     def load(self, number: int) -> StoredModel:
-        """The model that enters round `number`."""
+        """The model that enters round `number`.
+
+        Raises:
+            OSError: its ``model.json`` cannot be read.
+            MALFORMED: it can, and is none; see `fltui.exchange.manifest`.
+        """
         folder = self.folder(number)
         about = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelAbout)
         return StoredModel(folder, {entry.name: entry for entry in about.arrays}, about.digest)

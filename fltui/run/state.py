@@ -102,37 +102,66 @@ class RunState:
     logged: int = 0
     events: int = 0
     monotonic_start: float = 0.0
+    _done: int = 0
+    _last: RoundFinished | None = None
+    _highest: int | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the last finished round."""
-        done = [found.finished for found in self.rounds.values() if found.finished]
-        return done[-1].metrics if done else {}
+        """Of the last finished round, in the order in which the rounds started."""
+        return self._last.metrics if self._last else {}
 
     @property
     def rounds_done(self) -> int:
         """How many rounds are finished."""
-        return sum(found.finished is not None for found in self.rounds.values())
+        return self._done
 
     @property
     def next_round(self) -> int:
-        """Number of the first round that is not finished."""
-        done = [number for number, found in self.rounds.items() if found.finished]
-        return max(done) + 1 if done else self.start_round
+        """Number after the highest finished round; the first of the run where none is."""
+        return self.start_round if self._highest is None else self._highest + 1
+
+    def _start_round(self, event: RoundStarted) -> None:
+        """A round starts; what an earlier attempt of it brought does not count any more."""
+        before = self.rounds.get(event.round)
+        if before is not None and before.started.attempt < event.attempt:
+            for name in before.accepted:
+                self.site(name).results -= 1
+        self.rounds[event.round] = RoundState(event)
+        if before is not None and before.finished is not None:  # no engine does that, but an event may say so
+            self._done -= 1
+            self._last = self._last_finished()
+            if event.round == self._highest:
+                self._highest = max((number for number, found in self.rounds.items() if found.finished), default=None)
+
+    def _finish_round(self, event: RoundFinished) -> None:
+        found = self.rounds[event.round]
+        self._done += found.finished is None
+        found.finished = event
+        self._last = self._last_finished()
+        self._highest = event.round if self._highest is None else max(self._highest, event.round)
+
+    def _last_finished(self) -> RoundFinished | None:
+        """Found at once: rounds that are not finished are few, and among the last."""
+        return next((found.finished for found in reversed(self.rounds.values()) if found.finished), None)
 
     def site(self, name: str) -> SiteState:
         """The state of a site, made on first mention."""
         return self.sites.setdefault(name, SiteState())
 
 
-def fold(events: Iterable[AnyEvent]) -> RunState:
+def fold(events: Iterable[AnyEvent], state: RunState | None = None) -> RunState:
     """The state after all of `events`.
+
+    Args:
+        events: in order.
+        state: after all that came before, changed in place; none for the events of a whole journal.
 
     Raises:
         BadInputError: the events do not make a run, such as a result in a round that did not start.
     """
     try:
-        return reduce(apply, events, RunState())
+        return reduce(apply, events, RunState() if state is None else state)
     except KeyError as error:
         raise BadInputError(f"the journal is not of one run: round {error} does not start before it goes on") from error
 
@@ -154,15 +183,11 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             for name in event.sites:
                 state.site(name)
         case RoundStarted():
-            before = state.rounds.get(event.round)
-            if before is not None and before.started.attempt < event.attempt:
-                for name in before.accepted:
-                    state.site(name).results -= 1
-            state.rounds[event.round] = RoundState(event)
+            state._start_round(event)
         case ModelSaved():
             state.models[event.round] = event
         case RoundFinished():
-            state.rounds[event.round].finished = event
+            state._finish_round(event)
         case RunPaused():
             state.status, state.reason = RunStatus.PAUSED, event.reason
         case RunResumed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,7 +29,8 @@ class MetricsTable:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told when the row was added
+            self._file.close()
 
 
 def write_summary(folder: RunFolder, state: RunState, finished: RunFinished) -> None:

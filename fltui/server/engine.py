@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.manifest import Logged
+from fltui.exchange.manifest import MALFORMED, Logged
 from fltui.exchange.publish import open_site
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.job.job import Job
@@ -40,7 +40,7 @@ from fltui.run.state import RunState, SiteState, apply
 from fltui.server.books import MetricsTable, write_summary
 from fltui.server.ends import put_end
 from fltui.server.mirror import Mirror
-from fltui.server.past import last_model, reopen_journal, reopen_sites, tidy_run, write_metrics
+from fltui.server.past import Past, last_model, reopen_journal, reopen_sites, tidy_run, write_metrics
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.server.round import Round, RoundPlace
@@ -92,9 +92,11 @@ class Engine:
         self._waiter: asyncio.Future[None] | None = None
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
+        self._fault: OSError | None = None
         self._over = False
         self._journal: Journal
         self._metrics: MetricsTable
+        self._server_log: ServerLog
         self._watcher: Watcher
         self._loop: asyncio.AbstractEventLoop
 
@@ -116,7 +118,9 @@ class Engine:
             How it ended, whatever the end.
 
         Raises:
-            BadInputError: a site's folder cannot be used, or the run cannot be resumed; nothing was started.
+            BadInputError: a site's folder or the run folder cannot be used, or the run cannot be resumed; nothing was
+                started.
+            RunFailedError: the run has ended, and that cannot be written down.
         """
         self._loop = asyncio.get_running_loop()
         for site in self.job.sites:
@@ -125,23 +129,50 @@ class Engine:
             return await self._run_held()
 
     async def _run_held(self) -> RunFinished:
-        begun = self._go_on() if self._resumed else self._begin()
-        server_log = ServerLog(self.folder.logs / "server.log")
-        self._watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
-        try:
-            for follower in (self._keep_state, server_log.event, *self._followers):
+        with ExitStack() as opened:
+            past = self._open_books(opened)
+            begun = self._go_on(past) if self._resumed else self._begin()
+            self._watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
+            opened.callback(self._watcher.close)
+            self._watcher.add(self.folder.control)
+            for follower in (self._keep_state, self._server_log.event, *self._followers):
                 self._journal.follow(follower)
-            return await self._run(begun)
-        finally:
-            self._watcher.close()
-            self._journal.close()
-            self._metrics.close()
-            server_log.close()
+            try:
+                self._journal.append(begun)
+            except OSError as error:
+                raise self._unusable(error) from error
+            if self._resumed:
+                reopen_sites(self._exchange, past, durable=self._options.durable)
+            return await self._run()
+
+    def _open_books(self, opened: ExitStack) -> Past:
+        """Open what the run folder's books are written with; in a run that is resumed, put the folder in order first.
+
+        Raises:
+            BadInputError: that cannot be done. The sites know nothing yet.
+        """
+        past, durable = Past(), self._options.durable
+        try:
+            if self._resumed:
+                self._journal, past = reopen_journal(self.folder, self._workflow.rounds, durable=durable)
+            else:
+                self._journal = Journal(self.folder.journal, durable=durable)
+            opened.callback(self._journal.close)
+            if self._resumed:
+                tidy_run(self.folder, past.state)
+            self._metrics = opened.enter_context(closing(MetricsTable(self.folder.metrics)))
+            write_metrics(self._metrics, past.state)
+            self._server_log = opened.enter_context(closing(ServerLog(self.folder.logs / "server.log")))
+        except OSError as error:
+            raise self._unusable(error) from error
+        return past
+
+    def _unusable(self, error: OSError) -> BadInputError:
+        what = "resumed" if self._resumed else "begun"
+        return BadInputError(f"run {self.folder.run} cannot be {what}: {error.strerror} ({error.filename})")
 
     def _begin(self) -> RunStarted:
         rounds = self._workflow.rounds
-        self._journal = Journal(self.folder.journal, durable=self._options.durable)
-        self._metrics = MetricsTable(self.folder.metrics)
         return RunStarted(
             run=self.folder.run,
             job=self.job.name,
@@ -154,40 +185,23 @@ class Engine:
             options=self._options,
         )
 
-    def _go_on(self) -> RunResumed:
-        """Take over what another process left.
-
-        Raises:
-            BadInputError: it cannot be taken over.
-        """
-        durable = self._options.durable
-        self._journal, past = reopen_journal(self.folder, self._workflow.rounds, durable=durable)
+    def _go_on(self, past: Past) -> RunResumed:
+        """Know what another process knew."""
         self.state = past.state
         self._retention.published(past.tasks)
-        reopen_sites(self._exchange, past, durable=durable)
         for name, site in past.state.sites.items():
             if site.dropped:
                 self._roster.drop_before(name, site.reason)
-        try:
-            tidy_run(self.folder, past.state)
-            self._metrics = MetricsTable(self.folder.metrics)
-            write_metrics(self._metrics, past.state)
-        except OSError as error:
-            raise BadInputError(
-                f"run {self.folder.run} cannot be resumed: {error.strerror} ({error.filename})"
-            ) from error
         return RunResumed(restarted=True)
 
-    async def _run(self, begun: RunStarted | RunResumed) -> RunFinished:
-        self._watcher.add(self.folder.control)
-        self._journal.append(begun)
+    async def _run(self) -> RunFinished:
         for site in self.job.sites:
             self._attend(site)
         for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
             with contextlib.suppress(BadInputError):
                 open_site(self._exchange.site(site), "server")
                 self._attend(site)
-        status, reason = RunStatus.FAILED, "an error inside the server; it printed the traceback"
+        status, reason = RunStatus.FAILED, "an error inside the server; its traceback is in logs/server.log"
         try:
             await self._run_body()
             status, reason = RunStatus.COMPLETED, ""
@@ -198,17 +212,22 @@ class Engine:
         except OSError as error:
             place = error.filename or f"{self._exchange.root} or {self.folder.root}"
             reason = f"the server cannot go on: {error.strerror} ({place})"
+        except BaseException as error:
+            self._server_log.failed(error)
+            raise
         finally:
             finished = await self._finish(status, reason)
         return finished
 
     async def _run_body(self) -> None:
         self._body = asyncio.create_task(self._start_and_run())
-        if self._abort is not None:
+        if self._abort is not None or self._fault is not None:
             self._body.cancel()
         try:
             await self._body
         except asyncio.CancelledError:
+            if self._fault is not None:
+                raise self._fault from None
             if self._abort is None:
                 raise
             raise RunAbortedError(self._abort) from None
@@ -218,22 +237,35 @@ class Engine:
             await self._fleet.start(self._roster, self._wait)
         await self._workflow.run(self)
 
+    def _fail(self, error: OSError) -> None:
+        """End the run for an error in what the event loop calls; the loop would print it and go on."""
+        self._fault = self._fault or error
+        if self._body is not None:
+            self._body.cancel()
+
     async def _finish(self, status: RunStatus, reason: str) -> RunFinished:
-        """End the run for the sites, then for the books."""
+        """End the run for the sites, then for the books. Only the journal must not fail: the run may have ended
+        because a disk is full.
+
+        Raises:
+            RunFailedError: the end cannot be written into the journal.
+        """
         self._over = True
         for site in self._mirrors.keys() - self._roster.dropped:
             folder, durable = self._exchange.site(site), self._options.durable
             put_end(folder, self.folder.run, status.outcome, reason, durable=durable)
-        self._retention.sweep(self._round)
+        with contextlib.suppress(OSError):
+            self._retention.sweep(self._round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
-            mirror.finish()
+            with contextlib.suppress(OSError):
+                mirror.finish()
         final: dict[str, str] = {}
-        if self.state.rounds_done:
-            number = self.state.next_round
-            pointer = self._models.point("final", number)
-            entries = self._models.load(number).entries
-            final = {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
+        try:
+            final = self._final_model()
+        except (OSError, *MALFORMED) as error:
+            if status is RunStatus.COMPLETED:
+                status, reason = RunStatus.FAILED, f"the final model cannot be put into models/final: {error}"
         finished = RunFinished(
             run=self.folder.run,
             state=status,
@@ -243,8 +275,22 @@ class Engine:
             metrics=self.state.metrics,
             seconds=time.monotonic() - self.state.monotonic_start,
         )
-        write_summary(self.folder, self.state, finished)
-        return self._journal.append(finished)
+        with contextlib.suppress(OSError):
+            write_summary(self.folder, self.state, finished)
+        try:
+            return self._journal.append(finished)
+        except OSError as error:
+            raise RunFailedError(
+                f"run {self.folder.run} has ended and {error.filename} cannot tell: {error.strerror}; {reason}"
+            ) from error
+
+    def _final_model(self) -> dict[str, str]:
+        """Let ``models/final`` lead to the newest model; parameter name to file, empty where no round was finished."""
+        if not self.state.rounds_done:
+            return {}
+        pointer = self._models.point("final", self.state.next_round)
+        entries = self._models.load(self.state.next_round).entries
+        return {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
 
     # What the workflow sees: `Federation`.
 
@@ -360,7 +406,10 @@ class Engine:
         self._journal.append(SiteJoined(site=site))
 
     def _lost(self, site: str, reason: str) -> None:
-        self._journal.append(SiteLost(site=site, reason=reason, dropped=site in self._roster.dropped))
+        try:
+            self._journal.append(SiteLost(site=site, reason=reason, dropped=site in self._roster.dropped))
+        except OSError as error:
+            self._fail(error)  # it may be told from a task or a callback of the event loop
 
     def _logged(self, site: str, found: Logged) -> None:
         self._journal.append(
@@ -381,7 +430,10 @@ class Engine:
     def _arrived(self, path: str) -> None:
         folder = Path(path).parent
         if folder == self.folder.control:
-            self._take_requests()
+            try:
+                self._take_requests()
+            except OSError as error:
+                self._fail(error)
         elif path.endswith(".json"):
             self._hints.add(folder.parent.name)
             self._wake()

@@ -10,7 +10,7 @@ import msgspec
 
 from fltui.errors import ExchangeError
 from fltui.exchange.layout import SiteFolder
-from fltui.exchange.manifest import Logged
+from fltui.exchange.manifest import MALFORMED, Logged
 from fltui.exchange.npy import open_beneath
 
 _AT_ONCE = 1 << 20
@@ -67,7 +67,7 @@ class Mirror:
         for line in whole.splitlines():
             try:
                 found = _logged.decode(line)
-            except (msgspec.DecodeError, RecursionError):
+            except MALFORMED:
                 continue  # a line that is no value is the site's loss alone
             if self._known:
                 self._known -= 1

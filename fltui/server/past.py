@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field
 
-import msgspec
-
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
 from fltui.run.control import take_requests
 from fltui.run.events import AnyEvent, RunStatus, TaskPublished
@@ -143,7 +142,7 @@ def last_model(models: Models, state: RunState) -> StoredModel:
         for entry in model.entries.values():
             with open_beneath(model.folder, entry.file, links=None) as fd:
                 read_checked(fd, entry, lambda _: None, entry.file)
-    except (OSError, ExchangeError, msgspec.DecodeError) as error:
+    except (OSError, ExchangeError, *MALFORMED) as error:
         raise RunFailedError(f"{where} is damaged, so the run cannot go on from it: {error}") from error
     if finished is None or model_digest(list(model.entries.values())) != finished.model:
         raise RunFailedError(f"{where} is not the one that the journal names, so the run cannot go on from it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from fltui.run.events import ResultAccepted, RoundFinished, TaskPublished
 from fltui.run.folder import RunFolder, find_run
 from fltui.run.journal import read_journal
-from tests.jobs import Done, Gate, drifting, events_until, fltui, processes_of, started, write_job
+from tests.jobs import Done, Gate, command, drifting, environment, events_until, fltui, processes_of, started, write_job
 
 LOGS = "print('round', round); flare.log('round', round, step=round)"
 FAILS = "if round == 2 and not __import__('os').path.exists('mended'): raise ValueError('boom')"
@@ -85,7 +86,7 @@ def test_a_run_goes_on_after_a_script_failed(tmp_path: Path, undisturbed: Done, 
     done = fltui(tmp_path, "resume", "last", "--json")
     assert done.code == 0, done.err
     assert [event["event"] for event in done.events][:2] == ["run_resumed", "site_joined"]
-    assert done.events[0]["restarted"] is True
+    assert (done.events[0]["restarted"], done.events[0]["run"]) == (True, run.run)
     assert [event["attempt"] for event in done.of("round_started")] == [2, 1]
     assert done.last["seconds"] > before
     assert {event["task_id"][-4:] for event in done.of("task_published") if event["round"] == 2} == {".a02"}
@@ -284,9 +285,55 @@ def test_a_run_folder_that_was_spoilt_is_bad_input(tmp_path: Path, spoil: Any, t
     assert run.journal.read_bytes() in (journal, spoilt)
 
 
-def test_a_damaged_model_is_not_trained_on(tmp_path: Path) -> None:
+def _no_place_for_metrics(run: RunFolder) -> None:
+    run.metrics.unlink()
+    run.metrics.mkdir()
+
+
+def _no_place_for_the_log(run: RunFolder) -> None:
+    (run.logs / "server.log").unlink()
+    (run.logs / "server.log").mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_no_place_for_metrics, _no_place_for_the_log])
+def test_the_sites_hear_nothing_of_a_resume_that_fails_at_the_run_folder(tmp_path: Path, spoil: Any) -> None:
     run = failed(tmp_path)
+    spoil(run)
+    journal = run.journal.read_bytes()
+    tasks = {path: path.read_bytes() for path in (tmp_path / "exchange").glob("*/tasks/*.json")}
+    assert any(path.name.endswith(".end.json") for path in tasks)
+    assert any(".r0002." in path.name for path in tasks)
+    refused(tmp_path, f"run {run.run} cannot be resumed: Is a directory")
+    assert {path: path.read_bytes() for path in (tmp_path / "exchange").glob("*/tasks/*.json")} == tasks
+    assert run.journal.read_bytes() == journal
+
+
+def test_a_run_goes_on_after_the_disk_was_full(tmp_path: Path, undisturbed: Done) -> None:
+    job = write_job(tmp_path / "job", CALM, ROUNDS)
+    limited = ["bash", "-c", 'ulimit -S -f 5; exec "$@"', "bash", *command("run", job)]
+    done = subprocess.run(limited, env=environment(tmp_path), capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "cannot tell: File too large; the server cannot go on: File too large" in done.stderr
+    assert last(tmp_path).journal.read_bytes().endswith(b"}\n")
+    assert last(tmp_path).state().events > 0
+    resumed = fltui(tmp_path, "resume", "last", "--json")
+    assert resumed.code == 0, resumed.err
+    check(tmp_path, undisturbed)
+
+
+def _other_array(run: RunFolder) -> None:
     model = run.models / "round-0002" / "numpy_key.npy"
     model.write_bytes(model.read_bytes()[:-1] + b"\x7f")
+
+
+def _other_text(run: RunFolder) -> None:
+    about = run.models / "round-0002" / "model.json"
+    about.write_bytes(about.read_bytes().replace(b"numpy_key", b"numpy_\xff", 1))
+
+
+@pytest.mark.parametrize("spoil", [_other_array, _other_text])
+def test_a_damaged_model_is_not_trained_on(tmp_path: Path, spoil: Any) -> None:
+    run = failed(tmp_path)
+    spoil(run)
     done = fltui(tmp_path, "resume", "last")
     assert (done.code, "models/round-0002, is damaged" in done.err) == (1, True), done.err

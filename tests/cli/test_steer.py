@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from fltui.cli import steer
+from fltui.errors import RunFailedError
 from fltui.exchange.manifest import End
 from fltui.run import control
-from fltui.run.folder import RunFolder, find_run
+from fltui.run.events import MetricLogged, RunPaused, RunStatus
+from fltui.run.folder import RunFolder, create_run, find_run
+from fltui.run.journal import Journal
 from fltui.run.state import RunState
 from tests.jobs import Done, Gate, drifting, events_until, fltui, processes_of, script, started, write_job
+from tests.run import journals
 
 ENDLESS = script("import threading; threading.Event().wait()")
 
@@ -215,3 +221,47 @@ def test_a_reason_has_its_bounds(tmp_path: Path) -> None:
         events_until(process, "task_published")
         done = fltui(tmp_path, "pause", "last", "--reason", "x" * 401)
     assert (done.code, "the reason has 401 characters; 400 are the most" in done.err) == (2, True)
+
+
+class Busy:
+    """A watcher of a run that never rests: it wakes whoever waits, at once and again and again."""
+
+    def __init__(self, arrived: Callable[[str], None], root: Path, *, writes: bool) -> None:
+        for _ in range(1000):
+            arrived("journal.jsonl")
+
+    def add(self, folder: Path) -> None:
+        """It watches everything."""
+
+    def close(self) -> None:
+        """It has no threads."""
+
+
+@pytest.fixture
+def busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RunFolder, Journal]]:
+    """A run that has begun and its journal; a request waits for it with a `Busy` watcher."""
+    monkeypatch.setattr(steer, "Watcher", Busy)
+    folder = create_run(tmp_path, "busy")
+    journal = Journal(folder.journal)
+    journal.append(journals.started())
+    yield folder, journal
+    journal.close()
+
+
+def test_patience_is_a_time_and_not_a_number_of_looks(busy: tuple[RunFolder, Journal]) -> None:
+    folder, journal = busy
+
+    def heard(state: RunState) -> bool:
+        with folder.journal.open("r+b") as file:
+            file.write(b"not to be read again")
+        late = state.logged == 500
+        journal.append(RunPaused() if late else MetricLogged(site="site-1", key="loss", value=0.5, round=0))
+        return state.status is RunStatus.PAUSED
+
+    assert steer.ask_and_wait(folder, control.Pause(), heard).logged == 500
+
+
+def test_patience_ends(busy: tuple[RunFolder, Journal], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steer, "_PATIENCE", 0.05)
+    with pytest.raises(RunFailedError, match=r"did not hear the request within 0\.05 s"):
+        steer.ask_and_wait(busy[0], control.Pause(), lambda _: False)

@@ -36,9 +36,17 @@ def test_no_site_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"site": 1}', '{"site": "a", "transfer": "HALF"}', '{"site": "a", "x": "y"}']
+    "data",
+    [
+        b"{",
+        b"[]",
+        b'{"site": 1}',
+        b'{"site": "a", "transfer": "HALF"}',
+        b'{"site": "a", "x": "y"}',
+        b'{"site": "\xff"}',
+    ],
 )
-def test_a_file_that_makes_no_sense_is_an_error(tmp_path: Path, text: str) -> None:
-    (tmp_path / "client.json").write_text(text)
+def test_a_file_that_makes_no_sense_is_an_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "client.json").write_bytes(data)
     with pytest.raises(BadInputError):
         load_config(tmp_path / "client.json")

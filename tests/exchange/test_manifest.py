@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
@@ -10,6 +12,8 @@ from hypothesis import strategies as st
 
 from fltui.errors import NotYetError, RefusedError
 from fltui.exchange.manifest import (
+    LAST_STEP,
+    MALFORMED,
     MANIFEST_LIMIT,
     ArrayEntry,
     End,
@@ -26,6 +30,7 @@ from fltui.exchange.manifest import (
 )
 from fltui.model import ParamsType
 from tests.exchange.manifests import as_dict, result, task
+from tests.hostile import spoilt
 
 texts = st.text(max_size=20)
 counts = st.integers(0, 2**40)
@@ -105,6 +110,37 @@ def test_a_manifest_is_json_that_a_person_can_read() -> None:
     data = encode(End(1, "run", "FINISHED:COMPLETED"))
     assert data.decode().splitlines()[:3] == ["{", ' "kind": "end",', ' "protocol": 1,']
     assert data.endswith(b"}\n")
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [Logged("loss", 0.5, step=3), Status(1, "site-1", "waiting", 0, "s"), result()],
+    ids=lambda whole: type(whole).__name__,
+)
+@given(data=st.data())
+def test_bytes_of_others_raise_what_is_known(whole: msgspec.Struct, data: st.DataObject) -> None:
+    with contextlib.suppress(*MALFORMED):
+        msgspec.json.decode(data.draw(spoilt(encode(whole))), type=type(whole))
+
+
+@pytest.mark.parametrize("data", [b'{"key":"\xff","value":1}', b"[" * 100_000, b"{", b"{}"], ids=lambda data: data[:9])
+def test_what_is_known_is_text_that_is_none_and_too_many_brackets_too(data: bytes) -> None:
+    with pytest.raises(MALFORMED):
+        msgspec.json.decode(data)
+        msgspec.json.decode(data, type=Logged)
+
+
+def test_the_protocol_tells_the_limits_of_round_and_step() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text().splitlines()
+    (step,) = [line for line in lines if line.startswith("| `step` |")]
+    number = next(line for line in lines[lines.index(step) - 1 :] if line.startswith("| `round` |"))
+    for line in (step, number):
+        assert f"0 to 2^{LAST_STEP.bit_length() - 1}" in line
+    for value in (0, LAST_STEP):
+        assert msgspec.json.decode(encode(Logged("loss", 0.5, round=value, step=value)), type=Logged).step == value
+    for fields in ('"round":-1', '"step":-1', f'"round":{LAST_STEP + 1}', f'"step":{LAST_STEP + 1}'):
+        with pytest.raises(MALFORMED):
+            msgspec.json.decode(f'{{"key":"loss","value":0.5,{fields}}}'.encode(), type=Logged)
 
 
 def test_the_digest_is_that_of_the_bytes() -> None:

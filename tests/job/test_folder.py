@@ -124,10 +124,12 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         load_job(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": 1}', "[" * 100_000], ids=lambda text: text[:9])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'{"name": 1}', b'{"name": "\xff"}', b"[" * 100_000], ids=lambda data: data[:9]
+)
 @pytest.mark.parametrize("name", ["meta.json", SERVER, CLIENT])
-def test_a_malformed_file_is_named(folder: Path, name: str, text: str) -> None:
-    (folder / name).write_text(text)
+def test_a_malformed_file_is_named(folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
     with pytest.raises(BadInputError, match=f"{name} is malformed"):
         load_job(folder)
 

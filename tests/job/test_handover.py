@@ -52,6 +52,12 @@ def test_a_script_that_hands_nothing_over_is_told_so(here: Path, desk: Path) -> 
         job_of_script(script(here), desk)
 
 
+def test_a_note_that_cannot_be_read_is_one_sentence(here: Path, desk: Path) -> None:
+    spoil = f"open({str(desk / 'handover.json')!r}, 'wb').write(b'{{\"name\": \"\\xff\"}}')"
+    with pytest.raises(BadInputError, match=r"job\.py handed over what cannot be read: .*can't decode byte 0xff"):
+        job_of_script(script(here, "job.export_job('jobs')", spoil), desk)
+
+
 def test_what_fltui_refuses_in_a_script_is_one_sentence(here: Path, desk: Path) -> None:
     path = script(here, "job.to(FedAvg(), 'server')")
     with pytest.raises(BadInputError, match=r"^job script .*job\.py: job hello has a workflow already; a job has one$"):

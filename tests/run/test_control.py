@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from fltui.errors import BadInputError
 from fltui.run.control import Abort, AnyRequest, Drop, Pause, Resume, ask, take_requests
 from fltui.run.folder import RunFolder, create_run
+from tests.hostile import spoilt
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_a_site_that_there_cannot_be_is_not_dropped() -> None:
         b'{"request":"drop","site":"server"}',
         b'{"request":"pause","reason":"' + b"x" * 401 + b'"}',
         b'{"request":"pause","reason":1}',
+        b'{"request":"pause","reason":"\xff"}',
         b'{"request":"resume","much":"' + b"x" * 20_000 + b'"}',
         b"[" * 10_000,
     ],
@@ -71,6 +74,14 @@ def test_a_site_that_there_cannot_be_is_not_dropped() -> None:
 def test_a_file_that_is_no_request_is_removed(run: RunFolder, data: bytes) -> None:
     (run.control / "a.json").write_bytes(data)
     assert take_requests(run.control) == []
+    assert list(run.control.iterdir()) == []
+
+
+@given(spoilt(b'{"request":"drop","site":"site-1","reason":"wrong data"}'))
+def test_whatever_lies_there_is_gone_and_the_next_request_is_heard(run: RunFolder, data: bytes) -> None:
+    (run.control / "0.json").write_bytes(data)
+    ask(run, Resume())
+    assert take_requests(run.control)[-1] == Resume()
     assert list(run.control.iterdir()) == []
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fltui.errors import BadInputError
+from fltui.run.events import RunPaused
 from fltui.run.folder import RunFolder, create_run, find_run, list_runs
 from fltui.run.journal import Journal
 from fltui.run.state import RunState
@@ -99,3 +100,22 @@ def test_a_run_is_held_by_one_engine(tmp_path: Path) -> None:
         pass
     with run.held():
         pass
+
+
+def test_a_look_at_a_run_reads_only_what_is_new(tmp_path: Path) -> None:
+    folder = make(tmp_path, RUN)
+    states = folder.states()
+    assert next(states).events == 1
+    with folder.journal.open("r+b") as file:
+        file.write(b"not to be read again")
+    journal = Journal(folder.journal, seq=1)
+    assert next(states).events == 1
+    journal.append(RunPaused(reason="lunch"))
+    journal.close()
+    state = next(states)
+    assert (state.events, state.job, state.reason) == (2, "hello", "lunch")
+
+
+def test_a_journal_that_is_not_there_has_no_states(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"journal\.jsonl cannot be read: No such file"):
+        next(RunFolder(tmp_path).states())

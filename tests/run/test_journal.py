@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from fltui.errors import BadInputError
 from fltui.run.events import AnyEvent, RunPaused, RunResumed, SiteJoined
 from fltui.run.journal import Journal, read_events, read_journal, to_json
+from tests.hostile import spoilt
 from tests.run.journals import whole_run
 
 
@@ -121,12 +125,79 @@ def test_reading_goes_on_where_the_last_whole_line_ended(journal: Journal, path:
         assert list(read_events(file, "journal")) == []
 
 
-@pytest.mark.parametrize("line", ["", "{}", "[]", "nonsense", '{"event":"moon_landing"}', "[" * 100_000])
-def test_a_line_that_is_no_event_is_named_by_its_place(journal: Journal, path: Path, line: str) -> None:
+def test_reading_goes_on_after_what_was_not_whole_was_cut_off(journal: Journal, path: Path) -> None:
+    journal.append(RunPaused())
+    with path.open("ab") as torn:
+        torn.write(b'{"event":"run_resumed","seq":')
+    with path.open("rb") as file:
+        assert len(list(read_events(file, "journal"))) == 1
+        again = Journal.reopen(path, lambda _: None)
+        event = again.append(SiteJoined(site="site-1"))
+        again.close()
+        assert list(read_events(file, "journal")) == [event]
+
+
+@pytest.mark.parametrize("room", [0, 1, 40])
+def test_what_does_not_fit_on_the_disk_is_taken_back_whole(journal: Journal, path: Path, room: int) -> None:
+    seen: list[AnyEvent] = []
+    written: list[AnyEvent] = [journal.append(event) for event in whole_run()]
+    journal.follow(seen.append)
+    whole = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + room, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*journal\.jsonl"):
+            journal.append(RunPaused(reason="x" * 100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == whole
+    written.append(journal.append(RunResumed()))
+    assert seen == written[-1:]
+    assert list(read_journal(path)) == written
+    assert [event.seq for event in written] == list(range(len(written)))
+
+
+def test_what_may_not_survive_a_power_cut_is_taken_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    journal = Journal(path, durable=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            journal.append(RunPaused())
+    event = journal.append(RunPaused())
+    journal.close()
+    assert list(read_journal(path)) == [event]
+
+
+@given(spoilt(b'{"event":"run_paused","seq":0,"time":1.0,"monotonic":1.0,"reason":"lunch"}'))
+def test_whatever_a_journal_holds_is_events_or_bad_input(path: Path, data: bytes) -> None:
+    path.write_bytes(data + b"\n")
+    try:
+        list(read_journal(path))
+    except BadInputError as error:
+        assert "that is not an event" in str(error)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"nonsense",
+        b'{"event":"moon_landing"}',
+        b'{"event":"run_paused","reason":"\xff"}',
+        b"[" * 100_000,
+    ],
+    ids=lambda line: line[:9],
+)
+def test_a_line_that_is_no_event_is_named_by_its_place(journal: Journal, path: Path, line: bytes) -> None:
     journal.append(RunPaused())
     size = path.stat().st_size
-    with path.open("a") as file:
-        file.write(line + "\n")
+    with path.open("ab") as file:
+        file.write(line + b"\n")
     with pytest.raises(BadInputError, match=f"at byte {size} that is not an event"):
         list(read_journal(path))
 

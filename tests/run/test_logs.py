@@ -37,6 +37,26 @@ def test_the_servers_log_is_appended_to(tmp_path: Path) -> None:
     assert len(list(read_log(tmp_path / "server.log"))) == 2
 
 
+def test_the_servers_own_error_is_in_its_log_line_by_line(tmp_path: Path) -> None:
+    log = ServerLog(tmp_path / "server.log")
+    try:
+        raise ValueError("bad \x1b[2J\nbytes")
+    except ValueError as error:
+        log.failed(error)
+    log.close()
+    lines = list(read_log(tmp_path / "server.log"))
+    assert {(line.source, line.level) for line in lines} == {("server", "ERROR")}
+    assert lines[0].text == "Traceback (most recent call last):"
+    assert [line.text for line in lines[-2:]] == ["ValueError: bad \\x1b[2J", "bytes"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
+def test_a_full_disk_costs_lines_of_the_servers_log_and_nothing_else(tmp_path: Path) -> None:
+    log = ServerLog(Path("/dev/full"))
+    log.event(started())
+    log.close()
+
+
 def test_a_line_has_time_level_and_text() -> None:
     assert parse_line("site-1", f"{NOON} INFO loss  0.5", "") == LogLine(NOON, "site-1", "INFO", "loss  0.5")
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fltui.run.events import AnyEvent, MetricLogged, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
 from fltui.run.options import RunOptions
-from fltui.run.state import apply, fold
+from fltui.run.state import RoundState, RunState, apply, fold
 from tests.run.journals import accepted, asked, finished, rejected, round_finished, round_started, started, whole_run
 
 
@@ -160,3 +164,41 @@ def test_a_finished_run_has_its_outcome(status: RunStatus) -> None:
 @pytest.mark.parametrize("status", [RunStatus.SUBMITTED, RunStatus.RUNNING, RunStatus.PAUSED])
 def test_other_states_are_not_the_end(status: RunStatus) -> None:
     assert not status.is_finished
+
+
+class _Untouched(dict[int, RoundState]):
+    """Rounds that must not be looked through."""
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError
+
+    values = items = keys = __reversed__ = __iter__  # type: ignore[assignment]
+
+
+def test_asking_how_far_a_run_is_looks_through_no_rounds() -> None:
+    state = fold([started(), *[event for n in range(3) for event in (round_started(n), round_finished(n))]])
+    state.rounds = _Untouched(state.rounds)
+    assert (state.rounds_done, state.next_round, state.metrics) == (3, 3, {"accuracy": 0.7})
+
+
+def _counted(state: RunState) -> tuple[int, int, dict[str, float]]:
+    """What a look through all rounds tells."""
+    done = {number: found.finished for number, found in state.rounds.items() if found.finished}
+    last = list(done.values())[-1].metrics if done else {}
+    return len(done), max(done) + 1 if done else state.start_round, last
+
+
+@given(st.lists(st.tuples(st.sampled_from(["start", "again", "finish", "reject"]), st.integers(0, 4)), max_size=30))
+def test_how_far_a_run_is_does_not_depend_on_the_order_of_its_rounds(steps: list[tuple[str, int]]) -> None:
+    state = fold([msgspec.structs.replace(started(), start_round=2)])
+    for count, (step, number) in enumerate(steps):
+        before = state.rounds.get(number)
+        if step == "start" or (step == "again" and before):
+            attempt = before.started.attempt + 1 if before and step == "again" else 1
+            state = apply(state, msgspec.structs.replace(round_started(number), attempt=attempt))
+        elif before:
+            metrics = {"accuracy": float(count)}
+            finish = msgspec.structs.replace(round_finished(number), metrics=metrics)
+            state = fold([accepted("site-1", number), rejected("site-1", number=number)], state)
+            state = apply(state, finish) if step == "finish" else state
+        assert (state.rounds_done, state.next_round, state.metrics) == _counted(state)

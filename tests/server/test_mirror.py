@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
 
 from fltui.exchange.layout import ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import Logged
 from fltui.exchange.publish import open_site
 from fltui.server.mirror import Mirror
+from tests.hostile import spoilt
 
 RUN = "hello-20260101T000000Z-abcd"
 
@@ -48,6 +50,25 @@ def test_values_are_reported_line_by_line(site: SiteFolder) -> None:
             file.write(text)
         mirror.look()
     assert found == [("a", Logged("loss", 1.0)), ("a", Logged("loss", 2.0))]
+
+
+LINE = b'{"key":"loss","value":1}\n'
+
+
+@pytest.mark.parametrize("bad", [b'{"key":"\xff","value":1}', b'{"key":"loss","value":1,"round":9007199254740993}'])
+def test_a_line_that_is_no_value_costs_only_itself(site: SiteFolder, bad: bytes) -> None:
+    found: list[Logged] = []
+    site.metrics(RUN).write_bytes(LINE + bad + b"\n" + LINE)
+    Mirror(site, RUN, None, lambda _, logged: found.append(logged)).look()
+    assert found == [Logged("loss", 1.0)] * 2
+
+
+@given(spoilt(LINE[:-1]))
+def test_whatever_a_site_writes_is_followed(site: SiteFolder, data: bytes) -> None:
+    found: list[Logged] = []
+    site.metrics(RUN).write_bytes(data + b"\n" + LINE)
+    Mirror(site, RUN, None, lambda _, logged: found.append(logged)).finish()
+    assert found[-1] == Logged("loss", 1.0)
 
 
 def test_another_server_of_the_run_takes_only_what_is_new(site: SiteFolder, tmp_path: Path) -> None:

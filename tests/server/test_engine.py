@@ -1,0 +1,221 @@
+"""The engine when something below it breaks: the disk, the run folder, the workflow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fltui.errors import BadInputError, RunFailedError
+from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.publish import open_exchange
+from fltui.job.executors import ScriptExecutor
+from fltui.job.job import Job, SiteApp
+from fltui.run import control
+from fltui.run.events import AnyEvent, RunFinished, RunResumed, RunStatus, SiteJoined, SiteLost
+from fltui.run.folder import RunFolder, create_run
+from fltui.run.journal import Journal, read_journal
+from fltui.run.logs import read_log
+from fltui.run.options import RunMode, RunOptions
+from fltui.server.engine import Engine
+from fltui.server.roster import Roster, Wait
+from fltui.workflows.workflow import Federation, Workflow
+
+Step = Callable[[Federation], None]
+
+
+class Quiet:
+    """A fleet without scripts: its one site is there."""
+
+    mode: RunMode = "server"
+    same_user = False
+    look_every = 0.01
+
+    def __init__(self) -> None:
+        self.roster: Roster
+
+    async def start(self, roster: Roster, wait: Wait) -> None:
+        """See `Fleet.start`."""
+        self.roster = roster
+        roster.join("a")
+
+    def look(self) -> None:
+        """Nothing to look for."""
+
+    def returns(self) -> bool:
+        """Nobody comes back."""
+        return False
+
+    def drop(self, site: str) -> None:
+        """There is no script to end."""
+
+    async def stop(self, *, patient: bool) -> None:
+        """There is no script to end."""
+
+
+@dataclass
+class Idle(Workflow):
+    """Does one step in a workflow's place, then waits for sites that never come; `left` tells that it was ended."""
+
+    step: Step = lambda _: None
+    left: bool = False
+
+    @property
+    def rounds(self) -> range:
+        """One round."""
+        return range(1)
+
+    async def run(self, federation: Federation) -> None:
+        """See `Workflow.run`."""
+        self.step(federation)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left = True
+
+
+@dataclass
+class Table:
+    """A run of one site that is about to begin."""
+
+    folder: RunFolder
+    exchange: ExchangeFolder
+    workflow: Idle
+    fleet: Quiet
+
+    def engine(self, *, resumed: bool = False) -> Engine:
+        """A new engine for it."""
+        job = Job("test", self.workflow, {"a": SiteApp(ScriptExecutor("a.py"))})
+        return Engine(job, self.folder, self.exchange, self.fleet, RunOptions(), resumed=resumed)
+
+    async def end(self) -> RunFinished:
+        """How it ends, which is soon."""
+        return await asyncio.wait_for(self.engine().run(), 20)
+
+    def events(self) -> list[AnyEvent]:
+        """What stands in the journal."""
+        return list(read_journal(self.folder.journal))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    """A run that is about to begin."""
+    return Table(create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange"), Idle(), Quiet())
+
+
+def no_room(monkeypatch: pytest.MonkeyPatch, kind: type[AnyEvent]) -> None:
+    """Let the disk be full when the first event of a kind is to be written."""
+    append, full = Journal.append, [True]
+
+    def fail(self: Journal, event: AnyEvent) -> AnyEvent:
+        if isinstance(event, kind) and full.pop():
+            full.append(False)
+            raise OSError(28, "No space left on device", "journal.jsonl")
+        return append(self, event)
+
+    monkeypatch.setattr(Journal, "append", fail)
+
+
+async def test_an_error_inside_the_server_is_in_its_log(table: Table) -> None:
+    def fail(_: Federation) -> None:
+        raise ZeroDivisionError("bad \x1b[2J luck")
+
+    table.workflow.step = fail
+    with pytest.raises(ZeroDivisionError):
+        await table.end()
+    end = table.events()[-1]
+    assert isinstance(end, RunFinished)
+    assert (end.state, end.reason) == (
+        RunStatus.FAILED,
+        "an error inside the server; its traceback is in logs/server.log",
+    )
+    lines = [line.text for line in read_log(table.folder.logs / "server.log") if line.level == "ERROR"]
+    assert lines[0] == "Traceback (most recent call last):"
+    assert "ZeroDivisionError: bad \\x1b[2J luck" in lines
+    assert end.reason in lines[-1]
+
+
+async def test_a_site_that_cannot_be_written_off_ends_the_run(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(_: Federation) -> None:
+        asyncio.get_running_loop().call_soon(table.fleet.roster.lose, "a", "gone")
+
+    no_room(monkeypatch, SiteLost)
+    table.workflow.step = lose
+    end = await table.end()
+    assert (end.state, end.reason) == (
+        RunStatus.FAILED,
+        "the server cannot go on: No space left on device (journal.jsonl)",
+    )
+    assert table.workflow.left
+    assert table.events()[-1] == end
+
+
+async def test_a_request_that_cannot_be_written_down_ends_the_run(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(_: Federation) -> None:
+        control.ask(table.folder, control.Drop("a"))
+
+    no_room(monkeypatch, SiteLost)
+    table.workflow.step = ask
+    assert (await table.end()).reason == "the server cannot go on: No space left on device (journal.jsonl)"
+    assert table.workflow.left
+
+
+async def test_an_end_that_cannot_be_written_down_is_told(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Federation) -> None:
+        raise RunFailedError("no luck")
+
+    no_room(monkeypatch, RunFinished)
+    table.workflow.step = fail
+    told = r"run test-.* has ended and journal\.jsonl cannot tell: No space left on device; no luck"
+    with pytest.raises(RunFailedError, match=told):
+        await table.end()
+    assert isinstance(table.events()[-1], SiteJoined)
+
+
+async def test_a_full_disk_at_the_end_leaves_the_journal_alone_whole(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def stop(_: Federation) -> None:
+        raise RunFailedError("no luck")
+
+    table.workflow.step = stop
+    for place in ("fltui.server.engine.write_summary", "fltui.server.mirror.Mirror.finish"):
+        monkeypatch.setattr(place, fail)
+    assert (await table.end()).reason == "no luck"
+    assert isinstance(table.events()[-1], RunFinished)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_a_run_folder_that_cannot_be_used_is_left_with_every_file_closed(table: Table, resumed: bool) -> None:
+    if resumed:
+        engine = table.engine()
+        engine.abort("enough")
+        await engine.run()
+        table.folder.metrics.unlink()
+    table.folder.metrics.mkdir()
+    before = len(list(Path("/dev/fd").iterdir()))
+    with pytest.raises(BadInputError, match=f"cannot be {'resumed' if resumed else 'begun'}: Is a directory"):
+        await table.engine(resumed=resumed).run()
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+async def test_the_sites_hear_nothing_of_a_resume_that_cannot_be_written_down(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = table.engine()
+    engine.abort("enough")
+    await engine.run()
+    end = table.exchange.site("a").end(table.folder.run)
+    assert end.exists()
+    no_room(monkeypatch, RunResumed)
+    with pytest.raises(BadInputError, match=r"cannot be resumed: No space left on device \(journal\.jsonl\)"):
+        await table.engine(resumed=True).run()
+    assert end.exists()
