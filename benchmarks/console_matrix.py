@@ -12,7 +12,7 @@ import numpy as np
 from textual.app import App, ComposeResult
 
 from fltui.console.arrays import ArrayFile
-from fltui.console.heat import Scale
+from fltui.console.heat import ColourScale
 from fltui.console.numerals import Numerals
 from fltui.console.slices import first_slice
 from fltui.console.statistics import sample_of, statistics_of
@@ -32,7 +32,7 @@ def _show(view: MatrixView, path: Path) -> None:
     """What the panel does: open, look at a sample, show."""
     array = ArrayFile.open(path)
     sample = sample_of(array)
-    scale = Scale.over(sample.minimum, sample.maximum, signed=True)
+    scale = ColourScale.over(sample.minimum, sample.maximum, signed=True)
     view.show(array, first_slice(array.shape), Numerals.of(array.dtype, sample), scale)
 
 

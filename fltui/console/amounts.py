@@ -1,9 +1,11 @@
-"""Times, sizes and values in the few cells of a column."""
+"""Times and values in the few cells of a column. Sizes are told by `fltui.run.describe.size_text`, as in the log."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-def seconds_text(seconds: float) -> str:
+
+def duration_text(seconds: float) -> str:
     """``4 ms``, ``0.42 s``, ``12.3 s``, ``4m05s``: seven cells at most, for anything under a year."""
     if seconds < 0.0995:
         return f"{max(0.0, seconds) * 1000:.2g} ms"
@@ -13,16 +15,11 @@ def seconds_text(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}m"
 
 
-def bytes_text(size: int) -> str:
-    """``328 B``, ``1.2 kB``, ``4.7 GB``: eight cells at most."""
-    amount, unit = float(size), "B"
-    for larger in ("kB", "MB", "GB", "TB", "PB"):
-        if amount < 999.5:
-            break
-        amount, unit = amount / 1000, larger
-    return f"{amount:.3g} {unit}"
-
-
 def value_text(value: float) -> str:
     """Four digits, trailing zeros too, so that a column lines up: ``0.6000``, ``5.000``, ``1.234e-05``, ``nan``."""
     return f"{value:#.4g}".removesuffix(".")
+
+
+def metric_text(metrics: Mapping[str, float]) -> str:
+    """The first metric by name: ``accuracy 0.91``; empty without metrics."""
+    return next((f"{name} {value:.4g}" for name, value in sorted(metrics.items())), "")

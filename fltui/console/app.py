@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -19,6 +20,7 @@ from fltui.console.help import HelpScreen
 from fltui.console.home import HomeScreen
 from fltui.console.host import Places
 from fltui.console.keys import keys_of
+from fltui.console.palette import Palette
 from fltui.console.run_screen import RunScreen
 from fltui.console.safe import safe
 from fltui.errors import FltuiError
@@ -41,6 +43,14 @@ class ConsoleApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?", id="app.help"),
         Binding("e", "export", "Export SVG", show=False, id="app.export", tooltip="Save the screen as an SVG picture"),
+        Binding(
+            "ctrl+z",
+            "suspend_process",
+            "Suspend",
+            show=False,
+            id="app.suspend",
+            tooltip="Back to the shell; fg returns",
+        ),
         Binding("q", "leave_console", "Quit", id="app.quit"),
     ]
 
@@ -56,7 +66,9 @@ class ConsoleApp(App[None]):
         self.set_keymap(dict(self.config.keys))
 
     def on_mount(self) -> None:
-        """Show the first screen."""
+        """Show the first screen; leave in good order when asked by a signal, so that the terminal is as it was."""
+        for sent in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(sent, self.exit, None, 128 + sent)
         self.push_screen(HomeScreen(self, self.places))
         if self._first is not None:
             self.open_run(self._first)
@@ -81,6 +93,11 @@ class ConsoleApp(App[None]):
         """See `Host.go_home`."""
         if isinstance(self.screen, RunScreen):
             self.pop_screen()
+
+    def action_command_palette(self) -> None:
+        """Find a command by its name; there is one palette at a time."""
+        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_help(self) -> None:
         """Show the keys."""

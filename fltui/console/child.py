@@ -21,6 +21,7 @@ import msgspec
 
 from fltui.console.safe import safe
 from fltui.errors import FltuiError
+from fltui.exchange.manifest import MALFORMED
 from fltui.job.handover import LIFELINE
 
 _LONGEST_LINE = 1 << 20
@@ -182,7 +183,7 @@ async def _run_of(stdout: int, known: str) -> str:
 def _event_in(line: bytes) -> _Event | None:
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except MALFORMED:
         return None
 
 

@@ -6,6 +6,7 @@ through its other name in the exchange; neither gives an event here.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections import deque
@@ -117,12 +118,18 @@ class Follower:
         while not self._closing.is_set():
             before = self._stamp()
             try:
-                with self._folder.journal.open("rb") as journal:
+                with self._journal() as journal:
                     self._follow(journal)
             except (BadInputError, OSError, KeyError) as error:
                 self._put(Batch(error=safe(f"run {self._folder.run} cannot be followed: {error}")))
                 while self._stamp() == before and not self._closing.wait(LONGEST_WAIT):
                     pass
+
+    def _journal(self) -> BinaryIO:
+        """The journal, which must be a file: to open a pipe would wait for ever."""
+        if not self._folder.journal.is_file():
+            raise FileNotFoundError(errno.ENOENT, "there is no such file", str(self._folder.journal))
+        return self._folder.journal.open("rb")
 
     def _follow(self, journal: BinaryIO) -> None:
         """Read until the journal is another file, or this one is cut."""

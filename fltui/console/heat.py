@@ -31,7 +31,7 @@ _TWO_SIDES = {
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColourScale:
     """Which number gets which level.
 
     Attributes:
@@ -44,7 +44,7 @@ class Scale:
     signed: bool = False
 
     @classmethod
-    def over(cls, low: float, high: float, *, signed: bool) -> Scale:
+    def over(cls, low: float, high: float, *, signed: bool) -> ColourScale:
         """A scale that holds all numbers from `low` to `high`; NaN stands for none."""
         if low != low or high != high:
             return cls(0.0, 0.0, signed)

@@ -11,18 +11,28 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
+from fltui.console.amounts import duration_text, metric_text
 from fltui.console.dialogs import Question
 from fltui.console.host import Host, Places
 from fltui.console.job_screen import JobScreen
 from fltui.console.listing import JobEntry, JobList, RunEntry, RunList
 from fltui.console.safe import safe
+from fltui.console.widgets.key_bar import KeyBar
 from fltui.console.widgets.table import Cell, Column, Row, Table
-from fltui.console.words import date_text, duration_text, metric_text, short_id, state_words
+from fltui.console.words import date_text, short_id, state_words
 
 _LOOK = 1.0
 """Seconds between two looks at the folders: other processes make runs too."""
+
+
+class NameFilter(Input):
+    """Takes a part of a name."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Keep the filter", show=False, id="home.keep_filter"),
+    ]
 
 
 class HomeScreen(Screen[None]):
@@ -79,9 +89,9 @@ class HomeScreen(Screen[None]):
         with Horizontal(id="lists"):
             yield Table(_JOB_COLUMNS, placeholder="looking for jobs …", id="jobs")
             yield Table(_RUN_COLUMNS, placeholder="looking for runs …", id="runs")
-        yield Input(placeholder="part of a name", id="filter")
+        yield NameFilter(placeholder="part of a name", id="filter")
         yield Static(markup=False, id="doing")
-        yield Footer(show_command_palette=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Read the lists now and again."""

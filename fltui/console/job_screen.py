@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from fltui.console.listing import JobEntry
 from fltui.console.safe import safe
+from fltui.console.widgets.key_bar import KeyBar
 
 _MOST_LINES = 400
 _MOST_BYTES = 64 << 10
@@ -42,7 +43,7 @@ class JobScreen(ModalScreen[str]):
             yield Static(safe(str(self._job.path)), markup=False, classes="muted")
             with VerticalScroll():
                 yield Static(_text_of(self._job.path), markup=False)
-        yield Footer()
+        yield KeyBar()
 
     def action_begin(self, command: str) -> None:
         """Start the job."""

@@ -26,7 +26,8 @@ AREAS = {
 }
 """The first part of a binding's id, and what it is called."""
 
-_MOVEMENTS = ("table", "matrix", "preview", "slice")
+_MOVEMENTS = {"up", "down", "left", "right", "page_up", "page_down", "page_left", "page_right", "first", "last", "home"}
+"""The last part of the ids of movements, which are no commands."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Key:
     @property
     def in_palette(self) -> bool:
         """Whether it is a command and not a movement of a cursor."""
-        return (self.binding.id or "").partition(".")[0] not in _MOVEMENTS or self.binding.show
+        area, _, name = (self.binding.id or "").partition(".")
+        return name not in _MOVEMENTS and area not in ("table", "matrix", "preview", "slice")
 
     async def run(self) -> None:
         """Do it, as its key would."""

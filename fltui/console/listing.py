@@ -10,6 +10,7 @@ import msgspec
 
 from fltui.console.safe import safe, safe_struct
 from fltui.errors import BadInputError
+from fltui.exchange.manifest import MALFORMED
 from fltui.job.find import find_job
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
@@ -228,7 +229,7 @@ def _summary(folder: RunFolder) -> RunEntry | None:
         if not _ends(folder.journal):
             return None
         found = safe_struct(msgspec.json.decode(folder.summary.read_bytes(), type=_Summary))
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (OSError, *MALFORMED):
         return None
     return RunEntry(
         folder,

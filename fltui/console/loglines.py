@@ -81,18 +81,21 @@ class LogLines:
 
     Matching is done in slices, see `work`, so that neither many lines nor a slow pattern hold up who calls.
 
+    Args:
+        wanted: which of them are shown at first.
+
     Attributes:
         sources: every source that a line came from.
         source_width: characters of the longest of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: LogFilter = LogFilter()) -> None:
         self.sources: set[str] = set()
         self.source_width = 0
         self._lines: list[LogLine] = []
         self._first = 0
         self._characters = 0
-        self._sieve = _Sieve(LogFilter(), 0)
+        self._sieve = _Sieve(wanted, 0)
         self._next: _Sieve | None = None
 
     def clear(self) -> None:
@@ -137,11 +140,18 @@ class LogLines:
         """The line with this number, which must be kept."""
         return self._lines[number - self._first]
 
-    def last(self, source: str, text_start: str) -> int | None:
-        """Number of the last line of `source`, shown or not, whose text starts so; None if there is none."""
+    def last(self, source: str, text_start: str, level: int = 0) -> int | None:
+        """Number of the last line of `source`, shown or not, whose text starts so; None if there is none.
+
+        Args:
+            source: where it came from.
+            text_start: what it begins with.
+            level: place in `LEVELS` of the least one.
+        """
+        levels = LEVELS[level:]
         for place in range(len(self._lines) - 1, -1, -1):
             line = self._lines[place]
-            if line.source == source and line.text.startswith(text_start):
+            if line.source == source and line.text.startswith(text_start) and line.level in levels:
                 return self._first + place
         return None
 

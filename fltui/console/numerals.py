@@ -55,12 +55,8 @@ class Numerals:
         decimals = 3 - power if power < 0 else max(1, 3 - max(0, power - 1))
         return cls(max(_SHORTEST + 1, max(1, power + 1) + 1 + decimals + sign), decimals, kind)
 
-    def row(self, values: NDArray[Any]) -> list[str]:
-        """The texts of one row, each of `width` cells at most."""
-        return [self.text(value) for value in values.tolist()]
-
     def text(self, value: float) -> str:
-        """The text of one number."""
+        """The text of one number, of `width` cells at most."""
         if self.kind == "b":
             return "True" if value else "False"
         if isinstance(value, int):

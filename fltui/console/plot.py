@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from fltui.console.decimate import band, decimate
-from fltui.console.scale import Scale, scale_of
+from fltui.console.scale import AxisScale, scale_of
 
 if TYPE_CHECKING:  # NumPy and plotext are loaded when a plot is first drawn, not with the console
     import numpy as np
@@ -166,11 +166,11 @@ def _is_finite(ys: Floats) -> bool:
     return bool(np.isfinite(ys).any())
 
 
-def _x_scale(lines: Sequence[Floats]) -> Scale:
+def _x_scale(lines: Sequence[Floats]) -> AxisScale:
     """All rounds or steps; one alone stands in the middle."""
     first = next(float(line[0]) for line in lines if line.size)
     alone = all((line == first).all() for line in lines)
-    return Scale(first - 0.5, first + 0.5) if alone else scale_of(lines)
+    return AxisScale(first - 0.5, first + 0.5) if alone else scale_of(lines)
 
 
 def _figure(width: int, height: int) -> Any:
@@ -210,7 +210,7 @@ def _spread(pieces: list[Piece], columns: int, shift: float) -> list[Piece]:
     return [(xs, ys)]
 
 
-def _fill(figure: Any, lines: list[Piece], y_scale: Scale, columns: int) -> None:
+def _fill(figure: Any, lines: list[Piece], y_scale: AxisScale, columns: int) -> None:
     """The band between the lowest and the highest value: both edges, and a stripe in every cell between them.
 
     All in one line: dots of different lines do not share a cell.

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from fltui.console.amounts import bytes_text
 from fltui.console.safe import safe
 from fltui.console.tree import Kind, Node
 from fltui.errors import NotYetError, RefusedError
+from fltui.run.describe import size_text
 
 JSON_MOST = 256 << 10
 """Bytes of a JSON file that are shown."""
@@ -109,7 +109,7 @@ def _of_bytes(fd: int, path: str, size: int, kind: str, problem: str = "") -> Pr
         letters = "".join(chr(octet) if 32 <= octet < 127 else "·" for octet in piece)
         lines.append(f"{start:04x}  {piece[:8].hex(' '):23}  {piece[8:].hex(' '):23}  {letters}")
     first = f", its first {BINARY_MOST} bytes" if size > BINARY_MOST else ""
-    return Preview(path, f"{kind} · {bytes_text(size)}{first}", lines, wraps=False, problem=problem)
+    return Preview(path, f"{kind} · {size_text(size)}{first}", lines, wraps=False, problem=problem)
 
 
 # Text.
@@ -129,10 +129,10 @@ def _of_text(fd: int, path: str, size: int) -> Preview:
     if start:  # not in the middle of a line
         raw = raw.partition(b"\n")[2] or raw
     lines = _lines(raw)
-    last = f", the last {bytes_text(len(raw))}" if start else ""
+    last = f", the last {size_text(len(raw))}" if start else ""
     if len(lines) > LINES:
         lines, last = lines[-LINES:], f", the last {LINES:,} lines"
-    return Preview(path, f"text · {bytes_text(size)}{last}", lines, from_end=True)
+    return Preview(path, f"text · {size_text(size)}{last}", lines, from_end=True)
 
 
 def _lines(raw: bytes) -> list[str]:
@@ -143,7 +143,7 @@ def _lines(raw: bytes) -> list[str]:
 def _of_json(fd: int, path: str, size: int) -> Preview:
     raw = os.pread(fd, JSON_MOST, 0)
     if size > JSON_MOST:
-        about = f"JSON · {bytes_text(size)}, its first {bytes_text(JSON_MOST)}"
+        about = f"JSON · {size_text(size)}, its first {size_text(JSON_MOST)}"
         return Preview(path, about, _lines(raw)[:LINES])
     problem = ""
     try:
@@ -155,7 +155,7 @@ def _of_json(fd: int, path: str, size: int) -> Preview:
     lines = _lines(raw)
     if len(lines) > LINES:
         lines = [*lines[:LINES], f"… and {len(lines) - LINES:,} more lines"]
-    return Preview(path, f"JSON · {bytes_text(size)}", lines, problem=problem)
+    return Preview(path, f"JSON · {size_text(size)}", lines, problem=problem)
 
 
 def _depth(raw: bytes) -> int:
@@ -189,7 +189,7 @@ def _of_array(fd: int, path: str, size: int) -> Preview:
     except NotYetError as error:
         return _of_bytes(fd, path, size, "array", f"{error}: it is being written, or was cut")
     shape = shape_text(array.shape)
-    about = f"array · {dtype_text(array.dtype)} {shape} · {bytes_text(size)}"
+    about = f"array · {dtype_text(array.dtype)} {shape} · {size_text(size)}"
     rows, columns = values.shape
     if not array.size:
         return Preview(path, about, ["it has no elements"], wraps=False)

@@ -9,11 +9,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.events import Resize
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from fltui.console.dialogs import Question
 from fltui.console.feed import Feed
@@ -22,6 +20,7 @@ from fltui.console.invite import commands, invitation, missing_sites
 from fltui.console.view import RunView
 from fltui.console.widgets.exchange import ExchangePanel
 from fltui.console.widgets.header import Banner, RunHeader
+from fltui.console.widgets.key_bar import KeyBar
 from fltui.console.widgets.log import LogPanel
 from fltui.console.widgets.metrics import MetricsPanel
 from fltui.console.widgets.panel import Panel
@@ -38,9 +37,6 @@ _ORPHANED = "no server of this machine holds this run: its server died (r resume
 _TICK = 1 / 20
 _BUDGET = 0.012
 """Seconds of one tick that go into taking batches; the rest waits for the next."""
-
-_ROOMY = 100
-"""Columns from which the footer has room for blanks and for the palette's key."""
 
 _PANELS = Binding.Group("panels", compact=True)
 _ROUNDS = Binding.Group("round", compact=True)
@@ -76,11 +72,16 @@ class RunScreen(Screen[None]):
         Binding("l", "live", "Live", id="run.live", tooltip="Back to the newest round, or out of playback"),
         Binding("v", "view", "View", show=False, id="run.view", tooltip="Weights as numbers, colours or a histogram"),
         Binding("f", "filter", "Filter log", show=False, id="run.filter", tooltip="Type what lines of the log to show"),
-        Binding("space", "pause", "Pause", id="run.pause", tooltip="Pause a live run; play an ended one back"),
+        Binding("space", "pause", "Pause", id="run.pause", tooltip="Begin no new round"),
+        Binding("space", "proceed", "Go on", id="run.proceed", tooltip="Go on after a pause"),
+        Binding("space", "play", "Play back", id="run.play", tooltip="Play a run back that has ended"),
+        Binding("space", "halt", "Halt/play", id="run.halt", tooltip="Halt the playback, or go on with it"),
         Binding("plus,equals_sign", "speed(1)", "Faster", id="run.faster", group=_SPEED),
         Binding("minus", "speed(-1)", "Slower", id="run.slower", group=_SPEED),
         Binding("a", "abort", "Abort", id="run.abort", tooltip="End the run now (asks)"),
-        Binding("d", "drop", "Drop site", id="run.drop", tooltip="Go on without the highlighted site (asks)"),
+        Binding(
+            "d", "drop", "Drop site", show=False, id="run.drop", tooltip="Go on without the highlighted site (asks)"
+        ),
         Binding("r", "resume", "Resume", id="run.resume", tooltip="Go on with a failed, aborted or orphaned run"),
         Binding(
             "c",
@@ -106,7 +107,7 @@ class RunScreen(Screen[None]):
         self._host = host
         self._folder = folder
         self._feed = Feed(folder)
-        self._panel = "weights"
+        self._panel = self._deck = "weights"
         self._commands: dict[str, str] = {}
         self._wanted: list[str] = []
         self._doing = ""
@@ -137,7 +138,7 @@ class RunScreen(Screen[None]):
             yield RoundsPanel(id="rounds")
             yield ExchangePanel(id="exchange")
             yield LogPanel(id="log")
-        yield Footer(show_command_palette=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Begin to show."""
@@ -235,27 +236,27 @@ class RunScreen(Screen[None]):
         for name in ("sites", "log"):
             self.query_one(f"#{name}").border_title = name.capitalize()
 
-    def _show_panel(self, name: str) -> None:
-        self._panel = name
-        self.query_one("#panels").set_classes([f"show-{name}", f"deck-{name if name in _DECK else self._deck}"])
+    def _arrange(self) -> None:
+        """Let the panels be seen that have room in this layout. Classes would do it too, at the cost of all styles."""
+        if self.has_class("-narrow") or self.has_class("-short"):
+            seen = {self._panel}
+        elif self.has_class("-wide"):
+            seen = {"sites", "log", "weights", self._deck if self._deck != "weights" else "metrics"}
+        else:
+            seen = {"sites", "log", self._deck}
+        for panel in self.query(Panel):
+            panel.display = panel.id in seen
         self._show_all()
 
-    @property
-    def _deck(self) -> str:
-        """The panel of the deck that was shown last."""
-        found = [name for name in _DECK if self.query_one("#panels").has_class(f"deck-{name}")]
-        return found[0] if found else _DECK[0]
-
-    def on_resize(self, event: Resize) -> None:
-        """A panel may have come into sight."""
-        footer = self.query_one(Footer)
-        footer.compact = event.size.width < _ROOMY
-        footer.show_command_palette = event.size.width >= _ROOMY
-        self.call_after_refresh(self._show_all)
+    def on_resize(self) -> None:
+        """The layout may be another."""
+        self.call_after_refresh(self._arrange)
 
     def action_panel(self, name: str) -> None:
         """Show a panel and put the focus there."""
-        self._show_panel(name)
+        self._panel = name
+        self._deck = name if name in _DECK else self._deck
+        self._arrange()
         self._focus_in(self.query_one(f"#{name}"))
 
     def action_next_panel(self, step: int) -> None:
@@ -305,17 +306,25 @@ class RunScreen(Screen[None]):
         self.choose_round(None)
 
     def action_pause(self) -> None:
-        """Pause or resume a live run; play an ended one back, or halt the playback."""
+        """Ask the engine to begin no new round."""
+        self._ask(control.Pause("asked for in the console"))
+
+    def action_proceed(self) -> None:
+        """Ask the engine to go on after a pause."""
+        self._ask(control.Resume())
+
+    def action_play(self) -> None:
+        """Play the run back from its beginning."""
+        self._feed.play()
+        self.refresh_bindings()
+
+    def action_halt(self) -> None:
+        """Halt the playback, go on with it, or begin it again after its end."""
         playback = self._feed.playback
         if playback is not None and not playback.over:
             playback.toggle()
-        elif playback is not None or not self.view.alive:
-            self._feed.play()
-            self.refresh_bindings()
-        elif self.view.state.status is RunStatus.PAUSED:
-            self._ask(control.Resume())
         else:
-            self._ask(control.Pause("asked for in the console"))
+            self.action_play()
 
     def action_speed(self, step: int) -> None:
         """Play faster or slower."""
@@ -374,19 +383,13 @@ class RunScreen(Screen[None]):
             self._ask(request)
 
     def action_resume(self) -> None:
-        """Go on with a run that did not complete; resume one that is paused."""
-        if self.view.alive:
-            self._ask(control.Resume())
-        elif self._feed.is_orphaned:
-            self._question(
-                f"Resume {self._folder.run}?",
-                "No server of this machine holds it. If one of another machine still does, two would write one run.",
-                "Leave it",
-                "Resume the run",
-                lambda: self._host.resume(self._folder),
-            )
-        else:
-            self._host.resume(self._folder)
+        """Ask whether to go on with a run that did not complete, then start a server for it."""
+        text = f"It goes on from round {self.view.state.next_round}, with the scripts in {self._folder.job}."
+        if self._feed.is_orphaned:
+            text = "No server of this machine holds it. If one of another machine still does, two would write one run."
+        self._question(
+            f"Resume {self._folder.run}?", text, "Leave it", "Resume the run", lambda: self._host.resume(self._folder)
+        )
 
     def action_copy_commands(self) -> None:
         """Copy the commands that start the missing sites of a served run."""
@@ -428,21 +431,25 @@ class RunScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's
         """Which actions make sense now; the others are not in the footer."""
         state, played = self.view.state, self.view.played
-        goes_on = self.view.alive and not played
+        goes_on = self.view.alive and not played and not state.status.is_finished
         match action:
             case "abort" | "drop":
                 return goes_on
             case "pause":
-                return goes_on or self._feed.opened or played
+                return goes_on and state.status is not RunStatus.PAUSED
+            case "proceed":
+                return goes_on and state.status is RunStatus.PAUSED
+            case "play":
+                return self._feed.opened and not goes_on and not played
+            case "halt":
+                return played
             case "speed":
                 return played
             case "live":
                 return played or self.view.chosen is not None
             case "resume":
-                if goes_on:
-                    return state.status is RunStatus.PAUSED
                 ended = state.status in (RunStatus.FAILED, RunStatus.ABORTED)
-                return not played and (ended or self._feed.is_orphaned)
+                return not goes_on and not played and (ended or self._feed.is_orphaned)
             case "copy_commands":
                 return bool(self._wanted)
             case "reason":

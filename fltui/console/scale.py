@@ -16,7 +16,7 @@ _STEPS = (1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """A range of values as the places 0 to 1. Everything is computed in halves: the largest floats do not overflow.
 
     Attributes:
@@ -52,7 +52,7 @@ class Scale:
         return []
 
 
-def scale_of(lines: Sequence[NDArray[np.float64]], margin: float = 0.0) -> Scale:
+def scale_of(lines: Sequence[NDArray[np.float64]], margin: float = 0.0) -> AxisScale:
     """A range that holds all finite values.
 
     Args:
@@ -68,14 +68,14 @@ def scale_of(lines: Sequence[NDArray[np.float64]], margin: float = 0.0) -> Scale
         if finite.size:
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
     if low > high:
-        return Scale(0.0, 1.0)
+        return AxisScale(0.0, 1.0)
     largest = max(abs(low), abs(high))
     half = high / 2 - low / 2
     if half <= largest * 1e-12 or half < 1e-290:
         room = largest / 10 if largest > 1e-280 else 1.0
     else:
         room = min(half * 2 * margin, _LIMIT)
-    return Scale(max(low - room, -_LIMIT), min(high + room, _LIMIT))
+    return AxisScale(max(low - room, -_LIMIT), min(high + room, _LIMIT))
 
 
 def _steps(least: float) -> Iterable[float]:

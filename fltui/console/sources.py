@@ -30,7 +30,7 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}\.npy", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Source:
+class Shown:
     """What a person wants to see.
 
     Attributes:
@@ -51,14 +51,14 @@ class Source:
         return self.kind
 
 
-GLOBAL = Source()
+GLOBAL_MODEL = Shown()
 
 
-def sources_of(view: RunView) -> list[Source]:
+def sources_of(view: RunView) -> list[Shown]:
     """Everything there is to choose from, the sites in natural order."""
     sites = sorted(view.state.sites, key=natural)
-    pairs = [(Source("result", site), Source("update", site)) for site in sites]
-    return [GLOBAL, Source("change"), *(source for pair in pairs for source in pair)]
+    pairs = [(Shown("result", site), Shown("update", site)) for site in sites]
+    return [GLOBAL_MODEL, Shown("change"), *(source for pair in pairs for source in pair)]
 
 
 class Place(Protocol):
@@ -192,7 +192,7 @@ class Plan:
         signed: whether the numbers are differences.
     """
 
-    source: Source
+    source: Shown
     shown: Place
     when: str
     minus: Place | None = None
@@ -210,12 +210,12 @@ class Gap:
         when: of which round it would be, in words.
     """
 
-    source: Source
+    source: Shown
     why: str
     when: str = ""
 
 
-def plan(view: RunView, source: Source) -> Plan | Gap:
+def plan(view: RunView, source: Shown) -> Plan | Gap:
     """What `source` is in the round that is shown."""
     if source.kind in ("result", "update"):
         return _plan_result(view, source)
@@ -238,7 +238,7 @@ def _model(view: RunView, number: int) -> ModelPlace:
     return ModelPlace(view.folder.models, number, words, saved.model if saved else "")
 
 
-def _plan_result(view: RunView, source: Source) -> Plan | Gap:
+def _plan_result(view: RunView, source: Shown) -> Plan | Gap:
     number, found, site = view.round, view.round_state, source.site
     if number is None or found is None:
         return Gap(source, f"no round has begun yet: {site} has sent nothing")

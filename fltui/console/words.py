@@ -1,4 +1,4 @@
-"""How runs are told: states as words and glyphs, times and numbers as short text."""
+"""How runs are told: states as words and glyphs, ids and times as short text."""
 
 from __future__ import annotations
 
@@ -40,23 +40,6 @@ def clock_text(seconds: float) -> str:
     return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{int(max(0.0, seconds) % 1 * 100):02}"
 
 
-def duration_text(seconds: float) -> str:
-    """``0.42 s``, ``12.3 s``, ``4 min 05 s``, ``2 h 07 min``."""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02} s"
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
 def date_text(epoch: float) -> str:
     """``2026-01-31 12:00`` in this machine's time zone; empty for none."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(epoch)) if epoch > 0 else ""
-
-
-def metric_text(metrics: dict[str, float]) -> str:
-    """The first metric by name: ``accuracy 0.91``; empty without metrics."""
-    return next((f"{name} {value:.4g}" for name, value in sorted(metrics.items())), "")

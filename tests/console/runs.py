@@ -52,6 +52,7 @@ class Book:
             part.mkdir(parents=True)
         self.exchange = exchange
         self.seconds = 0.0
+        self.held = -1
         self._seq = 0
         self.folder.journal.touch()
 

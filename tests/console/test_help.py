@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.widgets import Static
 
@@ -96,7 +97,7 @@ async def test_every_command_is_in_the_palette_and_runs(tmp_path: Path) -> None:
 async def test_the_palette_opens(tmp_path: Path) -> None:
     async with console(tmp_path).run_test() as pilot:
         await pilot.press("ctrl+p")
-        assert type(pilot.app.screen).__name__ == "CommandPalette"
+        assert isinstance(pilot.app.screen, CommandPalette)
 
 
 async def test_own_keys_replace_and_are_told_of(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from fltui.console import loglines
 from fltui.console.loglines import MOST_LINES, LogFilter, LogLines
 from fltui.console.patterns import Pattern, TooSlowError
-from fltui.run.logs import LogLine
+from fltui.run.logs import LEVELS, LogLine
 
 NOON = "2026-01-31T12:00:00.000Z"
 HOSTILE = "a" * 2000 + "!"
@@ -180,6 +180,20 @@ def test_the_last_line_of_a_source_that_starts_so() -> None:
     assert found.last("site-1", "") == 2
     assert found.last("site-1", "y") is None
     assert found.last("site-3", "") is None
+
+
+def test_the_last_line_of_a_level() -> None:
+    found = LogLines()
+    found.append([line("x", level="ERROR"), line("y", level="WARN"), line("z", level="DEBUG")])
+    assert [found.last("site-1", "", level) for level in range(len(LEVELS))] == [2, 1, 1, 0]
+
+
+def test_lines_can_be_filtered_from_the_beginning() -> None:
+    found = LogLines(LogFilter(level=1))
+    found.append([line("a", level="DEBUG"), line("b")])
+    assert found.untested == 2
+    assert not found.work(1)
+    assert texts(found) == ["b"]
 
 
 def seek(found: LogLines, pattern: str, number: int, step: int) -> int | None:

@@ -142,7 +142,7 @@ def test_json_that_would_grow_beyond_bounds_is_not_indented(tmp_path: Path) -> N
     assert (len(found.lines), found.lines[-1]) == (LINES + 1, "… and 5,002 more lines")
     path.write_text(f'["{"x" * JSON_MOST}"]')
     found = look(path)
-    assert found.about == "JSON · 262 kB, its first 262 kB"
+    assert found.about == "JSON · 256.0 KiB, its first 256.0 KiB"
     assert len(found.lines[0]) == 2000
 
 
@@ -159,7 +159,7 @@ def test_a_log_shows_its_last_whole_lines(tmp_path: Path) -> None:
     assert found.lines[-1] == "this is line 19999"
     assert found.lines[0].startswith("this is line ")
     assert sum(len(line) + 1 for line in found.lines) <= TEXT_MOST
-    assert found.about == "text · 369 kB, the last 65.5 kB"
+    assert found.about == "text · 360.2 KiB, the last 64.0 KiB"
     assert found.from_end
 
 
@@ -169,7 +169,7 @@ def test_one_endless_line_is_bounded(tmp_path: Path) -> None:
     assert [len(line) for line in look(path).lines] == [2000]
     path.write_text("\n" * 1_000_000)
     found = look(path)
-    assert (len(found.lines), found.about) == (LINES, "text · 1 MB, the last 5,000 lines")
+    assert (len(found.lines), found.about) == (LINES, "text · 976.6 KiB, the last 5,000 lines")
 
 
 @pytest.mark.parametrize("name", ["run.log", "run.metrics.jsonl", "README", "task.json", "x.bin"])

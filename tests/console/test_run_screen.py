@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def ended(tmp_path: Path) -> Book:
 def live(tmp_path: Path) -> Book:
     """The hello run after two rounds, held by this process."""
     book = hello(tmp_path / "runs", 2, end=False)
-    assert hold(book.folder.lock) is not None
+    book.held = hold(book.folder.lock) or -1
     return book
 
 
@@ -179,8 +180,6 @@ async def test_space_pauses_a_live_run_and_resumes_it(tmp_path: Path, live: Book
         await until(pilot, lambda: screen.view.state.status is RunStatus.PAUSED)
         await pilot.press("space")
         assert [request["request"] for request in _asked(live.folder)] == ["pause", "resume"]
-        await pilot.press("r")
-        assert len(_asked(live.folder)) == 3
 
 
 @pytest.mark.parametrize(("keys", "requests"), [(["right", "enter"], ["abort"]), (["enter"], []), (["escape"], [])])
@@ -231,7 +230,9 @@ async def test_a_failed_run_is_resumed(tmp_path: Path, monkeypatch: pytest.Monke
     book = failed(tmp_path / "runs")
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         await _open(pilot, book)
-        await pilot.press("r")
+        await pilot.press("r", "enter")
+        assert resumed == []
+        await pilot.press("r", "right", "enter")
         assert resumed == [book.folder]
 
 
@@ -359,3 +360,20 @@ async def test_many_missing_sites_are_told_in_few_lines_and_copied_all(tmp_path:
         await until(pilot, lambda: "… and 37 more" in screen.query_one(Banner).text)
         await pilot.click(Banner)
         assert len(pilot.app.clipboard.splitlines()) == 40
+
+
+async def test_space_says_what_it_does_now(tmp_path: Path, live: Book) -> None:
+    async with console(tmp_path, live.folder).run_test(size=(120, 36)) as pilot:
+        screen = await _open(pilot, live)
+
+        def words() -> str:
+            return screen.active_bindings["space"].binding.description
+
+        assert words() == "Pause"
+        live.write(RunPaused(reason="asked for"))
+        await until(pilot, lambda: words() == "Go on")
+        live.finish(rounds=2)
+        os.close(live.held)
+        await until(pilot, lambda: words() == "Play back")
+        await pilot.press("space")
+        await until(pilot, lambda: words() == "Halt/play")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,56 @@ def test_a_killed_console_does_not_touch_its_run(tmp_path: Path) -> None:
     assert run.state().rounds_done == 200
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, sent: signal.Signals) -> None:
+    with Terminal(tmp_path, "--jobs", HELLO) as terminal:
+        terminal.wait_for("hello-fedavg-numpy")
+        terminal.process.kill(sent)
+        terminal.exit_code()
+        _assert_clean(terminal)
+
+
+def test_keys_that_come_with_the_end_are_ignored(tmp_path: Path) -> None:
+    book = hello(tmp_path / "runs")
+    for keys in ("qo", "qO", "oq\x1bq", "\x10\x1b[6~\x1b[5~\x1b\x1bq", "\x10\x10\x1b[6~\x1b\x1bq"):
+        with Terminal(tmp_path, "watch", book.folder.root) as terminal:
+            terminal.wait_for("12.000")
+            terminal.send(keys)
+            terminal.settle()
+            terminal.send("\x11")
+            assert terminal.exit_code() == 0
+            assert b"Traceback" not in terminal.raw
+
+
+def test_a_resumed_run_outlives_the_console(tmp_path: Path) -> None:
+    slow = script(
+        "import time; time.sleep(0.02)",
+        "flare.send(flare.FLModel(params={'numpy_key': weights + np.float32(1)}))",
+    )
+    job = write_job(tmp_path / "job", {"site-0": slow, "site-1": slow}, "num_rounds=200")
+    with Terminal(tmp_path, "--jobs", job) as terminal:
+        terminal.wait_for("job")
+        terminal.send("r")
+        terminal.wait_for("RUNNING", "of 200")
+        terminal.send("a")
+        terminal.wait_for("Abort the run")
+        terminal.send("\x1b[C\r")
+        terminal.wait_for("ABORTED")
+        terminal.send("r")
+        terminal.wait_for("Resume the run")
+        terminal.send("\x1b[C\r")
+        terminal.wait_for("RUNNING")
+        terminal.send("q")
+        terminal.wait_for("A run is live")
+        terminal.send("\r")
+        assert terminal.exit_code() == 0
+    run = _only_run(tmp_path)
+    assert run.is_alive()
+    with run.lock.open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # until the engine lets go
+    assert run.state().status is RunStatus.COMPLETED
+
+
 def test_quitting_asks_while_its_run_is_live_and_leaves_it(tmp_path: Path) -> None:
     job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": GOOD}, "num_rounds=300")
     with Terminal(tmp_path, "--jobs", job) as terminal:
@@ -143,6 +194,8 @@ def test_a_run_whose_script_raises_is_told_traced_and_resumed(tmp_path: Path) ->
         terminal.wait_for("▸", "Traceback (most recent call last)")
         (tmp_path / "mended").touch()
         terminal.send("r")
+        terminal.wait_for("Resume the run")
+        terminal.send("\x1b[C\r")
         terminal.wait_for("COMPLETED", "3 of 3 rounds", "3.000")
         terminal.send("q")
         assert terminal.exit_code() == 0

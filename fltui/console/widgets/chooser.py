@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,8 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
+
+from fltui.console.widgets.entry import Entry
 
 _MOST = 500
 """Entries that are listed; the filter finds the others."""
@@ -76,13 +79,15 @@ class Chooser(ModalScreen[int | None]):
         """Filter and list."""
         with Vertical() as box:
             box.border_title = Content(self._title).markup
-            yield Input(placeholder="filter", compact=True)
+            yield Entry(placeholder="filter", compact=True)
             options = OptionList(compact=True)
             options.can_focus = False  # what is typed goes to the filter, whatever was clicked
             yield options
 
     def on_mount(self) -> None:
-        """List everything."""
+        """List everything; an application that is being left does not make the list any more."""
+        if not self.query(OptionList):
+            return
         self._list("")
         if self._chosen in self._found:
             self._options.highlighted = self._found.index(self._chosen)
@@ -106,8 +111,7 @@ class Chooser(ModalScreen[int | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """List what contains the text."""
         event.stop()
-        if self._found or event.value:
-            self._list(event.value)
+        self._list(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Choose the entry with the cursor."""
@@ -132,3 +136,21 @@ class Chooser(ModalScreen[int | None]):
     def action_leave(self) -> None:
         """Choose nothing."""
         self.dismiss(None)
+
+
+def choose(asker: Widget, title: str, texts: Sequence[str], chosen: int, take: Callable[[int], None]) -> None:
+    """Have a person choose from a list.
+
+    Args:
+        asker: for whom; if it is gone by then, nothing happens.
+        title: harmless words for what is chosen.
+        texts: the entries, harmless.
+        chosen: place of the entry with the cursor.
+        take: is given the place of the entry that was chosen, if one was.
+    """
+
+    def answered(place: int | None) -> None:
+        if place is not None and asker.is_attached:
+            take(place)
+
+    asker.app.push_screen(Chooser(title, texts, chosen), answered)

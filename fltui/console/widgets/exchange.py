@@ -14,7 +14,6 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from fltui.console.amounts import bytes_text
 from fltui.console.preview import Preview, preview
 from fltui.console.safe import safe
 from fltui.console.tree import Hints, Kind, Node, Tree, Wanted, scan
@@ -23,12 +22,16 @@ from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.preview import PreviewView
 from fltui.console.widgets.table import Cell, Row, Table
+from fltui.run.describe import size_text
 
 _TICK = 0.1
 """Seconds between two looks at what the file system's events said."""
 
 _RESCAN = 2.0
 """Seconds after which the disk is looked at without any event, too."""
+
+_FOREIGN = "~ "
+"""Stands before the name of what is not of the run that is shown."""
 
 _BESIDE = 100
 """Columns from which the preview stands beside the tree, and those where there are too few lines for both."""
@@ -38,7 +41,6 @@ _BESIDE_WHEN_LOW, _LOW = 60, 14
 class ExchangePanel(Panel):
     """The tree on the left or on top, the preview on the right or below."""
 
-    TITLE: ClassVar[str] = "Exchange"
     DEFAULT_CSS = """
     ExchangePanel {
         layout: vertical;
@@ -179,12 +181,14 @@ class ExchangePanel(Panel):
     def _row(self, place: int) -> Row:
         node = self._found[place]
         mark = {Kind.FOLDER: "▾ " if node.opened else "▸ ", Kind.MORE: ""}.get(node.kind, "  ")
-        style = "muted" if not node.own else ""
+        style = "" if node.own else "muted"
+        if not node.own and node.kind is not Kind.MORE:
+            mark += _FOREIGN
         match node.kind:
             case Kind.FOLDER:
                 about = f"+{node.hidden:,} other" if node.hidden else ""
             case Kind.FILE:
-                about = bytes_text(node.size)
+                about = size_text(node.size)
             case Kind.MORE:
                 about = ""
             case Kind.LINK:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from fltui.console.heat import LEVELS, Scale, glyphs, styles
+from fltui.console.heat import LEVELS, ColourScale, glyphs, styles
 from fltui.console.numerals import number_text
 from fltui.console.statistics import Findings
 from fltui.console.widgets.parts import Part, value
@@ -42,7 +42,7 @@ def _odd(label: str, count: int) -> Part:
     return value(label, f"{count:,}", "error" if count else "value", rank=0 if count else 1)
 
 
-def legend(scale: Scale, *, plain: bool, dark: bool, whole: bool) -> Part:
+def legend(scale: ColourScale, *, plain: bool, dark: bool, whole: bool) -> Part:
     """The colours of a scale between the numbers at its ends; glyphs if it is `plain`."""
     levels = [round(place * (LEVELS - 1) / (_LEGEND - 1)) for place in range(_LEGEND)]
     ramp: list[tuple[str, str | Style]] = [

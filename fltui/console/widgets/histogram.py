@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
-from textual.content import Content
 from textual.strip import Strip
 from textual.widget import Widget
 
 from fltui.console.numerals import number_text
 from fltui.console.statistics import Histogram
+from fltui.console.widgets.sentence import sentence_line
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _WIDEST_BAR = 6
@@ -58,10 +58,7 @@ class HistogramView(Widget, can_focus=True):
             return Strip([])
         found = self._histogram
         if found is None or self._sentence:
-            lines = Content(self._sentence).wrap(max(1, width - 2))
-            text = f" {lines[y - 1].plain}" if 1 <= y <= len(lines) else ""
-            style = self.get_component_rich_style("histogram--sentence")
-            return Strip([Segment(text, style)]).adjust_cell_length(width, self.rich_style)
+            return sentence_line(self._sentence, y - 1, width, self.get_component_rich_style("histogram--sentence"))
         key = (found, width, height, self.get_component_rich_style("histogram--bar"))
         if key != self._drawn:
             self._drawn = key

@@ -19,6 +19,8 @@ from fltui.console.natural import natural
 from fltui.console.patterns import Pattern, TooSlowError
 from fltui.console.safe import safe
 from fltui.console.view import RunView
+from fltui.console.widgets.chooser import choose
+from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.log_view import LogView
 from fltui.console.widgets.panel import Panel
 from fltui.errors import BadInputError
@@ -27,11 +29,18 @@ from fltui.run.logs import LEVELS, LogLine
 _SLICE = 0.01
 """Seconds of matching after which the app goes on with something else, and of the break then."""
 
+_NAME = "Log"
 _SERVER = "server"
-_LEVEL_WORDS = ("all levels", "info and up", "warnings and errors", "errors")
+_INFO = LEVELS.index("INFO")
+_AT_FIRST = LogFilter(level=_INFO)
+"""What is shown unless a person wants something else: the server tells of every file in lines of DEBUG."""
+
+_LEVEL_WORDS = ("debug", "info", "warnings", "errors")
+_LEVEL_TEXTS = ("everything", "info and above", "warnings and errors", "errors only")
+_ALL_SITES = "all sites"
 
 
-class PatternInput(Input):
+class PatternInput(Entry):
     """Where a pattern is typed; ``enter`` keeps it, ``escape`` takes it back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,7 +64,6 @@ class LogPanel(Panel):
     was typed since it was opened.
     """
 
-    TITLE: ClassVar[str] = "Log"
     DEFAULT_CSS = """
     LogPanel {
         border-subtitle-color: $text-muted;
@@ -73,18 +81,28 @@ class LogPanel(Panel):
         Binding("slash", "search", "Search", key_display="/", id="log.search", tooltip="Go to a line with a text"),
         Binding("n", "find(1)", "Next match", show=False, id="log.next_match"),
         Binding("N", "find(-1)", "Match before", show=False, id="log.match_before"),
-        Binding("L", "level", "Level", show=False, id="log.level", tooltip="Show less: warnings, errors; then all"),
+        Binding(
+            "L",
+            "level",
+            "Level",
+            show=False,
+            id="log.level",
+            tooltip="Info and above; then warnings, errors, and everything with debug lines",
+        ),
         Binding("w", "source(1)", "Next source", show=False, id="log.source", tooltip="Show only the next site"),
         Binding("W", "source(-1)", "Source before", show=False, id="log.source_before"),
         Binding(
+            "O", "choose('source')", "Sources", show=False, id="log.sources", tooltip="Choose a source from a list"
+        ),
+        Binding(
             "o", "only", "This source", show=False, id="log.only", tooltip="Only the source of this line, or all again"
         ),
-        Binding("F", "all", "All lines", show=False, id="log.all", tooltip="End filter and search"),
+        Binding("F", "all", "End filter", show=False, id="log.all", tooltip="End filter and search"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self._lines = LogLines()
+        self._lines = LogLines(_AT_FIRST)
         self._view = LogView(self._lines)
         self._prompt = Static("", classes="log--prompt", markup=False)
         self._input = PatternInput(compact=True, max_length=200)
@@ -113,9 +131,10 @@ class LogPanel(Panel):
         """Know the sites; lines come through `append`."""
         if len(view.state.sites) != len(self._sites):
             self._sites = sorted(view.state.sites, key=natural)
-        if self.border_title in (None, self.TITLE):
+        if self.border_title in (None, _NAME):
             self._said = None
-        self._show_state()
+        if not self._due:
+            self._show_state()
 
     def append(self, lines: Sequence[LogLine]) -> None:
         """Add lines whose texts are harmless; many calls in a row are shown at once."""
@@ -137,13 +156,17 @@ class LogPanel(Panel):
     def go_to(self, source: str, text_start: str) -> bool:
         """End filter and search and put the cursor on the last line of `source` whose text starts with `text_start`.
 
+        Lines of DEBUG are looked for, and shown, only where there is no other.
+
         Returns:
             Whether there is one; otherwise nothing changes.
         """
-        number = self._lines.last(source, text_start)
+        number, wanted = self._lines.last(source, text_start, _INFO), _AT_FIRST
+        if number is None:
+            number, wanted = self._lines.last(source, text_start), LogFilter()
         if number is None:
             return False
-        self._show_everything()
+        self._end_filter(wanted)
         self._view.go_to(number, on_top=True)
         return True
 
@@ -189,12 +212,14 @@ class LogPanel(Panel):
         """The filter on the border above, what it leaves and what is new below."""
         lines, wanted = self._lines, self._lines.filter
         shown = len(lines.shown)
-        if lines.kept:
-            self._view.placeholder = "no line passes the filter; F shows all"
+        if lines.kept and wanted == _AT_FIRST:
+            self._view.placeholder = "only debug lines so far; L chooses the level"
+        elif lines.kept:
+            self._view.placeholder = "no line passes the filter; F ends it"
         else:
             self._view.placeholder = "nothing was logged yet"
         state = "following" if self._view.following else f"{self._view.new:,} new" if self._view.new else "nothing new"
-        amounts = [] if wanted.is_open else [f"{shown:,} of {lines.kept:,} lines"]
+        amounts = [] if wanted in (LogFilter(), _AT_FIRST) else [f"{shown:,} of {lines.kept:,} lines"]
         if lines.untested:
             amounts = [f"{lines.untested:,} lines to look through"]
         if lines.dropped:
@@ -202,7 +227,7 @@ class LogPanel(Panel):
         said = (wanted, " · ".join([*amounts, state]))
         if said != self._said:
             self._said = said
-            self.border_title = _title(self.TITLE, wanted)
+            self.border_title = _title(wanted)
             self.border_subtitle = Content.from_markup("[@click=follow]$said[/]", said=said[1])
 
     def on_log_view_changed(self, event: LogView.Changed) -> None:
@@ -297,28 +322,47 @@ class LogPanel(Panel):
     # Filter and search.
 
     def action_level(self) -> None:
-        """Show less, and after the errors everything again."""
-        wanted = self._lines.filter
-        self._refilter(replace(wanted, level=(wanted.level + 1) % len(LEVELS)))
+        """Show less; after the errors everything, then less again."""
+        self._set_level((self._lines.filter.level + 1) % len(LEVELS))
+
+    def _set_level(self, level: int) -> None:
+        self._refilter(replace(self._lines.filter, level=level))
 
     def action_source(self, step: int) -> None:
         """Show the next source only, and after the last one all."""
+        sources = self._sources
+        self._set_source(sources[(sources.index(self._lines.filter.source) + step) % len(sources)])
+
+    @property
+    def _sources(self) -> list[str]:
+        """Everything there is to choose from; the empty one stands for all."""
+        others = {*self._sites, *self._lines.sources, self._lines.filter.source} - {"", _SERVER}
+        return ["", _SERVER, *sorted(others, key=natural)]
+
+    def _set_source(self, source: str) -> None:
+        self._refilter(replace(self._lines.filter, source=source))
+
+    def action_choose(self, what: str) -> None:
+        """Show a list of everything there is to choose from."""
         wanted = self._lines.filter
-        others = {*self._sites, *self._lines.sources, wanted.source} - {"", _SERVER}
-        sources = ["", _SERVER, *sorted(others, key=natural)]
-        self._refilter(replace(wanted, source=sources[(sources.index(wanted.source) + step) % len(sources)]))
+        if what == "source":
+            found = self._sources
+            texts = [source or _ALL_SITES for source in found]
+            choose(self, "Source", texts, found.index(wanted.source), lambda place: self._set_source(found[place]))
+        elif what == "level":
+            choose(self, "Level", _LEVEL_TEXTS, wanted.level, self._set_level)
 
     def action_only(self) -> None:
         """Show only the source of the line under the cursor, or all again."""
         wanted, number = self._lines.filter, self._view.cursor
         if wanted.source:
-            self._refilter(replace(wanted, source=""))
+            self._set_source("")
         elif number is not None:
-            self._refilter(replace(wanted, source=self._lines[number].source))
+            self._set_source(self._lines[number].source)
 
     def action_all(self) -> None:
-        """Show all lines."""
-        self._show_everything()
+        """End filter and search."""
+        self._end_filter(_AT_FIRST)
 
     def action_follow(self) -> None:
         """Go to the end and stay there."""
@@ -330,9 +374,9 @@ class LogPanel(Panel):
         if pattern is not None:
             self._find(pattern, step)
 
-    def _show_everything(self) -> None:
+    def _end_filter(self, wanted: LogFilter) -> None:
         self._search = None
-        self._lines.show(LogFilter())
+        self._lines.show(wanted)
         self._mark()
         self._close()
         self._update()
@@ -358,16 +402,16 @@ class LogPanel(Panel):
         self._tell(f"{safe(pattern.text)!r} is in no line that is shown")
 
 
-def _title(name: str, wanted: LogFilter) -> Content:
+def _title(wanted: LogFilter) -> Content:
     """The panel's name and its filter; every part can be clicked."""
-    source = wanted.source or "all sites"
+    source = wanted.source or _ALL_SITES
     pattern = f"/{safe(wanted.pattern.text)}" if wanted.pattern else "filter"
     parts = [
-        (bool(wanted.source), "source(1)", f"{source} ▾"),
-        (bool(wanted.level), "level", f"{_LEVEL_WORDS[wanted.level]} ▾"),
+        (bool(wanted.source), "choose('source')", f"{source} ▾"),
+        (wanted.level != _AT_FIRST.level, "choose('level')", f"{_LEVEL_WORDS[wanted.level]} ▾"),
         (wanted.pattern is not None, "filter", pattern),
     ]
-    title = Content(name)
+    title = Content(_NAME)
     for active, action, text in parts:
         style = "bold" if active else "$foreground-muted not bold"
         title += Content.from_markup(f"   [{style} @click={action}]$text[/]", text=text)

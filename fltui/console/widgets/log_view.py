@@ -7,7 +7,6 @@ from typing import ClassVar
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -19,6 +18,7 @@ from textual.widget import Widget
 from fltui.console.loglines import LogLines
 from fltui.console.patterns import Pattern, TooSlowError, patience
 from fltui.console.widgets.columns import fill
+from fltui.console.widgets.sentence import sentence_line
 from fltui.run.logs import LogLine
 
 _SIDEWAYS = 16
@@ -349,7 +349,7 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         shown = self._lines.shown
         place = self.scroll_offset.y + y
         if not shown:
-            return self._placeholder_line(y, width)
+            return sentence_line(self._placeholder, y, width, self._palette["placeholder"])
         if place >= len(shown):
             return Strip.blank(width, self._palette[""])
         under_cursor = not self._following and place == self._place
@@ -404,11 +404,6 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
                 self._pattern = None
                 self.post_message(self.TooSlow())
         return []
-
-    def _placeholder_line(self, y: int, width: int) -> Strip:
-        lines = list(Text(self._placeholder).wrap(self.app.console, max(1, width - 2)))
-        text = f" {lines[y].plain}" if y < len(lines) else ""
-        return Strip([Segment(fill(text, width, "left"), self._palette["placeholder"])], width)
 
 
 def _window(parts: list[Segment], left: int, room: int, base: Style) -> list[Segment]:

@@ -9,16 +9,16 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fltui.console.arrays import Array
-from fltui.console.heat import Scale, glyphs, styles
+from fltui.console.heat import ColourScale, glyphs, styles
 from fltui.console.numerals import Numerals, exact_text
 from fltui.console.slices import Index, Plane
+from fltui.console.widgets.sentence import sentence_line
 from fltui.errors import FltuiError
 
 Mode = Literal["values", "heat"]
@@ -92,7 +92,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         self._array: Array | None = None
         self._plane: Plane | None = None
         self._numerals = Numerals(9, 3, "f")
-        self._scale = Scale(0.0, 0.0)
+        self._scale = ColourScale(0.0, 0.0)
         self._mode: Mode = "values"
         self._sentence = ""
         self._cursor = (0, 0)
@@ -104,7 +104,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
 
     # What is shown.
 
-    def show(self, array: Array, index: Index, numerals: Numerals, scale: Scale) -> None:
+    def show(self, array: Array, index: Index, numerals: Numerals, scale: ColourScale) -> None:
         """Show a slice of an array; place and cursor stay as far as there is something.
 
         Args:
@@ -132,14 +132,14 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
             self._generation += 1
             self._arrange()
 
-    def rescale(self, scale: Scale) -> None:
+    def rescale(self, scale: ColourScale) -> None:
         """Colour the numbers by another scale."""
         if scale != self._scale:
             self._scale = scale
             self.refresh()
 
     @property
-    def scale(self) -> Scale:
+    def scale(self) -> ColourScale:
         """How the numbers are coloured."""
         return self._scale
 
@@ -311,7 +311,7 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
         if frame.width < 1:
             return Strip([])
         if frame.sentence or self._plane is None:
-            return self._sentence_line(frame.sentence, y, frame.width)
+            return sentence_line(frame.sentence, y - 1, frame.width, frame.styles["sentence"])
         if y == 0:
             line = Strip(self._header(self._plane))
         elif y <= len(frame.values):
@@ -347,11 +347,6 @@ class MatrixView(ScrollView, can_focus=True, inherit_bindings=False):
                 if self._mode == "heat":
                     frame.levels = self._scale.levels(window.astype(float)).tolist()
         frame.sentence = frame.problem
-
-    def _sentence_line(self, sentence: str, y: int, width: int) -> Strip:
-        lines = Content(sentence).wrap(max(1, width - 2))
-        text = f" {lines[y - 1].plain}" if 1 <= y <= len(lines) else ""
-        return Strip([Segment(text, self._frame.styles["sentence"])]).adjust_cell_length(width, self._frame.base)
 
     def _header(self, plane: Plane) -> list[Segment]:
         """The numbers of the columns; where they are too long for all, of every second or third, and the cursor's."""

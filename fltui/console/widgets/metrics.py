@@ -8,21 +8,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fltui.console.plot import MARKS, MOST_LINES, Ink, Plot, Row, Values, draw
-from fltui.console.series import GLOBAL, Line
+from fltui.console.series import GLOBAL, MOST_METRICS, Line
 from fltui.console.view import RunView
+from fltui.console.widgets.columns import cut
 from fltui.console.widgets.panel import Panel
+from fltui.console.widgets.sentence import sentence_line
 
 EMPTY = "no metrics yet: scripts send them with FLModel(metrics=...) or flare.log()"
 
@@ -275,7 +276,7 @@ class PlotGrid(ScrollView, can_focus=True, inherit_bindings=False):
         """One line across all tiles that stand side by side."""
         width = self.size.width
         if not self._tiles:
-            return self._empty_line(y, width)
+            return sentence_line(EMPTY, y, width, self._style("note"), margin=0)
         row, inner = divmod(y + self.scroll_offset.y, self._tile_height)
         tiles = self._tiles[row * self._columns : (row + 1) * self._columns]
         gap = Strip.blank(_GAP, self.rich_style)
@@ -285,12 +286,6 @@ class PlotGrid(ScrollView, can_focus=True, inherit_bindings=False):
             line = Strip(self._tile_line(tile, inner))
             strips.append(line.adjust_cell_length(self._tile_width, self.rich_style))
         return Strip.join(strips).adjust_cell_length(width, self.rich_style)
-
-    def _empty_line(self, y: int, width: int) -> Strip:
-        lines = Content(EMPTY).wrap(max(1, width))
-        text = lines[y].plain if y < len(lines) else ""
-        style = self._style("note")
-        return Strip([Segment(text, style)]).adjust_cell_length(width, self.rich_style)
 
     def _tile_line(self, tile: _Tile, inner: int) -> list[Segment]:
         if inner == 0:
@@ -309,7 +304,7 @@ class PlotGrid(ScrollView, can_focus=True, inherit_bindings=False):
             note = ""
         return [
             Segment(
-                _cut(tile.metric, max(4, self._tile_width - cell_len(values))),
+                cut(tile.metric, max(4, self._tile_width - cell_len(values))),
                 self._style("metric"),
             ),
             Segment(values, self._style("value")),
@@ -319,7 +314,7 @@ class PlotGrid(ScrollView, can_focus=True, inherit_bindings=False):
     def _legend(self, tile: _Tile) -> list[Segment]:
         """As many entries as fit, and how many do not."""
         style, width = self._style("note"), self._tile_width
-        entries = [(mark, f" {_cut(text, max(4, width - 8))}", ink) for mark, text, ink in tile.legend]
+        entries = [(mark, f" {cut(text, max(4, width - 8))}", ink) for mark, text, ink in tile.legend]
         lengths = [1 + cell_len(text) for _, text, _ in entries]
         gap = 2 if sum(lengths) + 2 * (len(entries) - 1) <= width else 1
         count = _fitting(lengths, gap, width)
@@ -348,10 +343,10 @@ class PlotGrid(ScrollView, can_focus=True, inherit_bindings=False):
 
 
 class MetricsPanel(Panel):
-    """A plot for every metric: the model as a whole, and every site."""
+    """A plot for every metric: the model as a whole, and every site. Its border says what is left out."""
 
-    TITLE = "Metrics"
     _view: RunView | None = None
+    _left_out = 0
 
     def compose(self) -> ComposeResult:
         """The plots."""
@@ -361,6 +356,10 @@ class MetricsPanel(Panel):
         """Show the metrics of `view`; see `Panel.show_run`."""
         self._view = view
         self.query_one(PlotGrid).show_run(view)
+        if view.series.left_out != self._left_out:
+            self._left_out = view.series.left_out
+            most = f"the first {MOST_METRICS} metrics are shown"
+            self.border_subtitle = f"{most}, not {self._left_out:,} values of others" if self._left_out else ""
 
     def copied(self) -> str:
         """The values that are shown; without any, where all of them are kept."""
@@ -384,11 +383,6 @@ def _copy(line: Line) -> Values:
 
 def _values_text(values: list[float], digits: int) -> str:
     return " to ".join(f"{value:.{digits}g}" for value in values) or "-"
-
-
-def _cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells."""
-    return text if cell_len(text) <= width else f"{set_cell_size(text, max(0, width - 1))}…"
 
 
 def _value_at(line: Line, x: float | None, *, exact: bool) -> float | None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
 from textual.message import Message
 
-from fltui.console.amounts import bytes_text, seconds_text, value_text
+from fltui.console.amounts import duration_text, value_text
 from fltui.console.series import GLOBAL
 from fltui.console.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.table import Cell, Row, Table
+from fltui.run.describe import size_text
 from fltui.run.state import RoundState, RunState
 
 _METRICS = 6
@@ -25,7 +24,6 @@ _DIGEST = 8
 class RoundsPanel(Panel):
     """A row per round; the one that the other panels show is marked with ``▸``."""
 
-    TITLE: ClassVar[str] = "Rounds"
     DEFAULT_CSS = """
     RoundsPanel { layout: vertical; }
     RoundsPanel > Table { height: 1fr; }
@@ -132,7 +130,7 @@ def _outcome(view: RunView, found: RoundState) -> list[Cell]:
         first = min((result.monotonic for result in found.accepted.values()), default=None)
         word = ("unfinished", "warning") if _is_left(view, found) else ("◐ running", "running")
         return [
-            Cell("" if first is None else seconds_text(max(0.0, first - found.started.monotonic))),
+            Cell("" if first is None else duration_text(max(0.0, first - found.started.monotonic))),
             Cell(""),
             Cell(""),
             Cell(*word),
@@ -141,12 +139,12 @@ def _outcome(view: RunView, found: RoundState) -> list[Cell]:
             Cell(""),
         ]
     return [
-        Cell(seconds_text(done.first_result)),
-        Cell(seconds_text(done.last_result)),
-        Cell(seconds_text(done.aggregation)),
-        Cell(seconds_text(done.seconds)),
-        Cell(bytes_text(done.bytes_out)),
-        Cell(bytes_text(done.bytes_in)),
+        Cell(duration_text(done.first_result)),
+        Cell(duration_text(done.last_result)),
+        Cell(duration_text(done.aggregation)),
+        Cell(duration_text(done.seconds)),
+        Cell(size_text(done.bytes_out)),
+        Cell(size_text(done.bytes_in)),
         Cell(value_text(done.update_norm)),
     ]
 
@@ -170,8 +168,8 @@ def _columns(metrics: list[str]) -> list[Column]:
         Column("last", "last", 7, "right", rank=5),
         Column("aggregation", "aggr", 7, "right", rank=7),
         Column("total", "total", 10, "right", rank=1),
-        Column("out", "out", 8, "right", rank=9),
-        Column("in", "in", 8, "right", rank=8),
+        Column("out", "out", 10, "right", rank=9),
+        Column("in", "in", 10, "right", rank=8),
         Column("norm", "‖Δ‖", 9, "right", rank=3),
         *(
             Column(f"metric {name}", name, max(8, min(len(name), 12)), "right", rank=2 if place == 0 else 6 + place)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from fltui.console.amounts import seconds_text, value_text
+from fltui.console.amounts import duration_text, value_text
 from fltui.console.natural import natural
 from fltui.console.view import RunView
 from fltui.console.widgets.columns import Column
@@ -30,6 +29,9 @@ _DROPPED = ("⊘", "dropped", "warning")
 _ANSWERED = ("✓", "answered", "success")
 _SILENT = ("◌", "no answer", "warning")
 _NOT_ASKED = ("–", "not asked", "muted")  # noqa: RUF001 - a dash
+
+_STALE = "~"
+"""Stands before a metric of an earlier round."""
 
 _METRICS = 8
 """Metrics that get a column at most; a site may report any number."""
@@ -123,7 +125,7 @@ def _waiting(view: RunView, found: RoundState) -> float:
     """From the round's start until now; of a run that nobody here holds, until its last event."""
     state = view.state
     seconds = state.monotonic_start + state.seconds - found.started.monotonic
-    if view.alive and found.started.time:
+    if view.alive and not view.played and found.started.time:
         seconds = max(seconds, time.time() - found.started.time)
     return max(0.0, seconds)
 
@@ -131,7 +133,6 @@ def _waiting(view: RunView, found: RoundState) -> float:
 class SitesPanel(Panel):
     """A row per site."""
 
-    TITLE: ClassVar[str] = "Sites"
     DEFAULT_CSS = """
     SitesPanel { layout: vertical; }
     SitesPanel > Table { height: 1fr; }
@@ -215,11 +216,11 @@ class SitesPanel(Panel):
             Cell(f"{line.glyph} {line.name}", line.style if line.style in ("error", "muted") else ""),
             Cell(line.word, line.style),
             Cell("" if line.round is None else str(line.round)),
-            Cell("" if line.seconds is None else seconds_text(line.seconds)),
+            Cell("" if line.seconds is None else duration_text(line.seconds)),
         ]
         for name in self._metrics:
-            value = line.metrics.get(name)
-            cells.append(Cell("" if value is None else value_text(value), "" if line.fresh else "muted"))
+            text = value_text(line.metrics[name]) if name in line.metrics else ""
+            cells.append(Cell(text) if line.fresh or not text else Cell(f"{_STALE}{text}", "muted"))
         return Row(line.name, [*cells, Cell(line.count, "muted")])
 
 
@@ -230,7 +231,7 @@ def _columns(metrics: list[str], *, past: bool, longest: int) -> list[Column]:
         Column("round", "round", 5, "right", rank=3),
         Column("time", "time", 7, "right", rank=1),
         *(
-            Column(f"metric {name}", name, max(7, min(len(name), 12)), "right", rank=2 if place == 0 else 4 + place)
+            Column(f"metric {name}", name, max(8, min(len(name), 12)), "right", rank=2 if place == 0 else 4 + place)
             for place, name in enumerate(metrics)
         ),
         Column("count", "weight" if past else "results", 7, "right", rank=4),

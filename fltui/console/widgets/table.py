@@ -7,7 +7,6 @@ from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -16,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from fltui.console.widgets.columns import GAP, Column, fill, fit
+from fltui.console.widgets.sentence import sentence_line
 
 __all__ = ["Cell", "Column", "Row", "Table"]
 
@@ -108,13 +108,12 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
             return self.table
 
     class Selected(Message):
-        """A row was selected; `clicked` says whether with the mouse."""
+        """A row was selected."""
 
-        def __init__(self, table: Table, key: str, *, clicked: bool = False) -> None:
+        def __init__(self, table: Table, key: str) -> None:
             super().__init__()
             self.table = table
             self.key = key
-            self.clicked = clicked
 
         @property
         def control(self) -> Table:
@@ -295,7 +294,7 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         self._just_focused = False
         self.go_to(place)
         if self._key is not None and (self._select_on_click or again or event.chain > 1):
-            self.post_message(self.Selected(self, self._key, clicked=True))
+            self.post_message(self.Selected(self, self._key))
 
     # Drawing.
 
@@ -305,7 +304,7 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
         if width < 1:
             return Strip([])
         if not self._keys:
-            return self._placeholder_line(y, width)
+            return sentence_line(self._placeholder, y, width, self._style("placeholder"))
         if y == 0:
             titles = [column.title for column in self._columns]
             return self._line(titles, width, self._style("header"), own_styles=False)
@@ -340,12 +339,6 @@ class Table(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _style(self, name: str) -> Style:
         return self.get_component_rich_style(f"table--{name}")
-
-    def _placeholder_line(self, y: int, width: int) -> Strip:
-        base = self._style("placeholder")
-        lines = list(Text(self._placeholder).wrap(self.app.console, max(1, width - 2)))
-        text = f" {lines[y].plain}" if y < len(lines) else ""
-        return Strip([Segment(fill(text, width, "left"), base)], width)
 
 
 def _no_row(place: int) -> Row:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar, Literal
@@ -16,13 +15,14 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from fltui.console.arrays import Array
-from fltui.console.heat import Scale
+from fltui.console.heat import ColourScale
 from fltui.console.numerals import Numerals
 from fltui.console.slices import Index, first_slice, fits, next_slice, parse_slice, slice_text
-from fltui.console.sources import GLOBAL, Gap, Loaded, Plan, Source, load, plan, sources_of
+from fltui.console.sources import GLOBAL_MODEL, Gap, Loaded, Plan, Shown, load, plan, sources_of
 from fltui.console.statistics import CHUNK, Findings, Remembered, Statistics, Watch, find_out, sample_of
 from fltui.console.view import RunView
-from fltui.console.widgets.chooser import Chooser
+from fltui.console.widgets.chooser import choose
+from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.figures import legend, statistics_parts
 from fltui.console.widgets.histogram import HistogramView
 from fltui.console.widgets.matrix import MatrixView
@@ -37,7 +37,7 @@ _TELL = 0.2
 """Seconds between two reports on how far the counting is."""
 
 
-class SliceInput(Input):
+class SliceInput(Entry):
     """The text of a slice."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -59,7 +59,6 @@ class SliceInput(Input):
 class WeightsPanel(Panel):
     """An array of the run as numbers, colours or a histogram, with what its elements amount to."""
 
-    TITLE: ClassVar[str] = "Weights"
     DEFAULT_CSS = """
     WeightsPanel {
         layout: vertical;
@@ -107,14 +106,14 @@ class WeightsPanel(Panel):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self._view: RunView | None = None
-        self._source = GLOBAL
+        self._source = GLOBAL_MODEL
         self._parameter = ""
         self._index: Index = ()
         self._shown_as: View = "values"
         self._wanted: tuple[Plan | Gap, str] | None = None
         self._loading = False
         self._loaded: Loaded | None = None
-        self._gap = Gap(GLOBAL, "no round has begun yet: there is no model to show")
+        self._gap = Gap(GLOBAL_MODEL, "no round has begun yet: there is no model to show")
         self._known = Findings()
         self._remembered = Remembered()
         self._matrix = MatrixView()
@@ -158,7 +157,7 @@ class WeightsPanel(Panel):
         return f"{self._loaded.parameter}{list(index)} = {text}" if index is not None and text else ""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Shown:
         """What a person wants to see."""
         return self._source
 
@@ -233,8 +232,8 @@ class WeightsPanel(Panel):
         self._show_slice()
         self._show_selectors()
 
-    def _scale_of(self, known: Statistics) -> Scale:
-        return Scale.over(known.minimum, known.maximum, signed=self._is_signed)
+    def _scale_of(self, known: Statistics) -> ColourScale:
+        return ColourScale.over(known.minimum, known.maximum, signed=self._is_signed)
 
     def _show_gap(self, gap: Gap) -> None:
         self._gap = gap
@@ -403,7 +402,7 @@ class WeightsPanel(Panel):
             place = found.index(self._source) if self._source in found else 0
             self._set_source(found[(place + step) % len(found)])
 
-    def _set_source(self, source: Source) -> None:
+    def _set_source(self, source: Shown) -> None:
         self._source = source
         self._want()
         self._show_selectors()
@@ -421,22 +420,15 @@ class WeightsPanel(Panel):
     def action_choose(self, what: str) -> None:
         """Show a list of everything there is to choose from."""
         if what == "view":
-            self._ask("View", list(VIEWS), VIEWS.index(self._shown_as), lambda place: self._set_view(VIEWS[place]))
+            choose(self, "View", list(VIEWS), VIEWS.index(self._shown_as), lambda place: self._set_view(VIEWS[place]))
         elif what == "source" and self._view is not None:
             found = sources_of(self._view)
             place = found.index(self._source) if self._source in found else 0
-            self._ask("Source", list(map(str, found)), place, lambda place: self._set_source(found[place]))
+            choose(self, "Source", list(map(str, found)), place, lambda place: self._set_source(found[place]))
         elif what == "parameter" and self._loaded is not None and self._loaded.parameter:
             names = self._loaded.names
             place = names.index(self._loaded.parameter)
-            self._ask("Parameter", names, place, lambda place: self._set_parameter(names[place]))
-
-    def _ask(self, title: str, texts: list[str], chosen: int, take: Callable[[int], None]) -> None:
-        def answered(place: int | None) -> None:
-            if place is not None and self.is_mounted:
-                take(place)
-
-        self.app.push_screen(Chooser(title, texts, chosen), answered)
+            choose(self, "Parameter", names, place, lambda place: self._set_parameter(names[place]))
 
     def on_parts_line_opened(self, event: PartsLine.Opened) -> None:
         """A click on a selector opens its list."""

@@ -168,12 +168,13 @@ async def test_h_closes_a_folder_or_goes_to_the_one_around(tmp_path: Path) -> No
 
 async def test_o_shows_and_hides_what_is_of_other_runs(tmp_path: Path) -> None:
     app = ExchangeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(160, 40)) as pilot:
         await opened(app, pilot, exchange(tmp_path))
         await pilot.press("o")
-        await until(pilot, lambda: f"{OTHER}.log" in names(app))
+        await until(pilot, lambda: f"~ {OTHER}.log" in names(app))
+        assert "…beef.log" in names(app)
         await pilot.press("o")
-        await until(pilot, lambda: f"{OTHER}.log" not in names(app))
+        await until(pilot, lambda: f"~ {OTHER}.log" not in names(app))
 
 
 async def test_an_array_is_previewed_as_numbers(tmp_path: Path) -> None:
@@ -319,57 +320,6 @@ async def test_keys_scroll_the_preview(tmp_path: Path, keys: str, top: str) -> N
         await pilot.press(*keys.split(","))
         await pilot.pause()
         assert text_of(app.preview).splitlines()[2].strip() == top
-
-
-async def test_long_lines_go_on_in_the_next_and_a_longer_path_shows_its_end() -> None:
-    class PreviewApp(App[None]):
-        def compose(self) -> ComposeResult:
-            yield PreviewView()
-
-    app = PreviewApp()
-    async with app.run_test(size=(22, 10)) as pilot:
-        view = app.query_one(PreviewView)
-        view.show(Preview("site-1/logs/a-long-name.log", "text", ["x" * 25, "漢" * 12, ""], problem="no end"))
-        await pilot.pause()
-        assert text_of(view).splitlines() == [
-            " …ogs/a-long-name.log",
-            " text",
-            " no end",
-            f" {'x' * 20}",
-            " xxxxx",
-            f" {'漢' * 10}",
-            " 漢漢",
-        ]
-        view.show(Preview("site-1/w.npy", "array", ["1 " * 20], wraps=False))
-        await pilot.pause()
-        assert text_of(view).splitlines()[2:] == [f" {'1 ' * 10}…"]
-        view.show(Preview("", ""))
-        await pilot.pause()
-        assert text_of(view) == ""
-
-
-async def test_a_log_that_grows_is_followed_only_from_its_end(tmp_path: Path) -> None:
-    class PreviewApp(App[None]):
-        def compose(self) -> ComposeResult:
-            yield PreviewView()
-
-    app = PreviewApp()
-    async with app.run_test(size=(30, 10)) as pilot:
-        view = app.query_one(PreviewView)
-
-        async def grown(count: int) -> str:
-            view.show(Preview("a.log", "text", [f"line {number}" for number in range(count)], from_end=True))
-            await pilot.pause()
-            return text_of(view).splitlines()[-1].strip()
-
-        assert await grown(50) == "line 49"
-        assert await grown(60) == "line 59"
-        await pilot.resize_terminal(25, 8)
-        await pilot.pause()
-        assert text_of(view).splitlines()[-1].strip() == "line 59"
-        view.scroll_to(y=10, animate=False)
-        await pilot.pause()
-        assert await grown(70) == "line 15"
 
 
 async def test_hostile_names_and_contents_stay_text(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import pytest
 from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import Input, OptionList, Static
 
 from fltui.console import loglines
 from fltui.console.safe import safe
 from fltui.console.view import RunView
+from fltui.console.widgets.chooser import Chooser
 from fltui.console.widgets.log import LogPanel, PatternInput
 from fltui.console.widgets.log_view import LogView
 from fltui.run.folder import RunFolder
@@ -82,6 +83,11 @@ async def settled(app: Shown, pilot: Pilot[None]) -> None:
     await pilot.pause()
 
 
+def entries(app: Shown) -> list[str]:
+    """What there is to choose from."""
+    return [str(option.prompt) for option in app.screen.query_one(OptionList).options]
+
+
 async def type_text(pilot: Pilot[None], text: str) -> None:
     pilot.app.query_one(Input).value = text
     await pilot.pause()
@@ -112,7 +118,6 @@ async def test_a_line_has_time_source_level_and_text() -> None:
             " 12:00:00.412 server        round 1",
             " 12:00:00.412 site-1  WARN  loss",
             " 12:00:01.412 site-10 ERROR Traceback",
-            " 12:00:00.412 site-1  DEBUG fine",
             "              site-1  WARN  Killed",
         ]
 
@@ -371,7 +376,7 @@ async def test_escape_takes_back_what_was_typed() -> None:
         await start(app, pilot, mixed())
         await pilot.press("f", "b", "enter", "f", "x")
         await settled(app, pilot)
-        assert app.rows == [" no line passes the filter; F shows all"]
+        assert app.rows == [" no line passes the filter; F ends it"]
         await pilot.press("escape")
         await settled(app, pilot)
         assert app.texts == ["b1", "b2"]
@@ -459,7 +464,27 @@ async def test_levels() -> None:
             await pilot.press("L")
             await settled(app, pilot)
             shown.append(len(app.rows))
-        assert shown == [4, 2, 1, 4]
+        assert shown == [2, 1, 4, 4]
+
+
+async def test_debug_lines_are_shown_on_demand() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await start(app, pilot, [line("d1", "server", "DEBUG")])
+        assert app.rows == [" only debug lines so far; L chooses the level"]
+        app.panel.append([line("a1"), line("d2", "server", "DEBUG")])
+        await settled(app, pilot)
+        assert app.texts == ["a1"]
+        assert "info ▾" in app.head
+        assert "lines" not in app.foot
+        await pilot.press("L", "L", "L")
+        await settled(app, pilot)
+        assert app.texts == ["d1", "a1", "d2"]
+        assert "debug ▾" in app.head
+        assert "lines" not in app.foot
+        await pilot.press("F")
+        await settled(app, pilot)
+        assert app.texts == ["a1"]
 
 
 async def test_sources_one_after_the_other() -> None:
@@ -485,7 +510,25 @@ async def test_sites_of_the_run_that_say_nothing_can_be_chosen() -> None:
         await pilot.press("w", "w", "w")
         await settled(app, pilot)
         assert "site-3" in app.head
-        assert app.rows == [" no line passes the filter; F shows all"]
+        assert app.rows == [" no line passes the filter; F ends it"]
+
+
+async def test_a_source_can_be_chosen_from_a_list() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await start(app, pilot, mixed())
+        await pilot.press("O")
+        assert isinstance(app.screen, Chooser)
+        assert entries(app) == ["all sites", "server", "site-2", "site-10"]
+        await pilot.press(*"10", "enter")
+        await settled(app, pilot)
+        assert app.texts == ["a2"]
+        await pilot.press("O", "up", "escape")
+        await settled(app, pilot)
+        assert app.texts == ["a2"]
+        await pilot.press("O", "home", *["up"] * 3, "enter")
+        await settled(app, pilot)
+        assert len(app.rows) == 4
 
 
 async def test_only_the_source_under_the_cursor_and_all_again() -> None:
@@ -500,7 +543,7 @@ async def test_only_the_source_under_the_cursor_and_all_again() -> None:
         assert len(app.rows) == 4
 
 
-async def test_all_lines_again() -> None:
+async def test_the_end_of_the_filter() -> None:
     app = Shown()
     async with app.run_test(size=(80, 12)) as pilot:
         await start(app, pilot, mixed())
@@ -516,8 +559,18 @@ async def test_the_parts_of_the_title_can_be_clicked() -> None:
         await start(app, pilot, mixed())
         title = app.panel._border_title.plain  # type: ignore[union-attr]
         await pilot.click(LogPanel, offset=(3 + title.index("all sites"), 0))
+        await pilot.pause()
+        await pilot.click(OptionList, offset=(2, entries(app).index("server")))
         await settled(app, pilot)
         assert app.texts == ["a1"]
+        await pilot.press("F")
+        title = app.panel._border_title.plain  # type: ignore[union-attr]
+        await pilot.click(LogPanel, offset=(3 + title.index("info"), 0))
+        await pilot.pause()
+        assert entries(app) == ["everything", "info and above", "warnings and errors", "errors only"]
+        await pilot.click(OptionList, offset=(2, 3))
+        await settled(app, pilot)
+        assert app.texts == ["b2"]
         title = app.panel._border_title.plain  # type: ignore[union-attr]
         await pilot.click(LogPanel, offset=(3 + title.index("filter"), 0))
         assert app.focused is app.query_one(Input)
@@ -633,6 +686,31 @@ async def test_going_to_the_last_line_of_a_source() -> None:
         await start(app, pilot, mixed())
         assert app.panel.go_to("server", "")
         assert app.panel.copied().endswith("a1")
+
+
+async def test_going_to_a_line_prefers_those_that_are_shown_at_first() -> None:
+    app = Shown()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await start(app, pilot, [*mixed(), line("d1", "server", "DEBUG"), line("d2", "site-3", "DEBUG")])
+        assert app.panel.go_to("server", "")
+        assert app.panel.copied().endswith("a1")
+        assert "d1" not in app.texts
+        assert app.panel.go_to("site-3", "")
+        await settled(app, pilot)
+        assert app.panel.copied().endswith("d2")
+        assert app.texts[-2:] == ["d1", "d2"]
+        assert "debug ▾" in app.head
+
+
+async def test_what_is_pasted_does_not_act_on_the_terminal() -> None:
+    app = Shown()
+    async with app.run_test(size=(120, 12)) as pilot:
+        await start(app, pilot, mixed())
+        await pilot.press("f")
+        app.query_one(Input).post_message(events.Paste(HOSTILE))
+        await pilot.pause()
+        assert app.query_one(Input).value == safe(HOSTILE)
+        assert app.query_one(Input).render_line(0).text.strip().isprintable()
 
 
 async def test_every_key_has_a_name_of_its_own() -> None:

@@ -18,7 +18,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from fltui.console.arrays import ArrayFile
-from fltui.console.heat import Scale
+from fltui.console.heat import ColourScale
 from fltui.console.numerals import Numerals
 from fltui.console.slices import Index, first_slice
 from fltui.console.statistics import Histogram, sample_of
@@ -46,7 +46,7 @@ def opened(folder: Path, array: NDArray[Any]) -> ArrayFile:
 def put(view: MatrixView, file: ArrayFile, index: Index | None = None, *, signed: bool = False) -> None:
     """Show a file as the panel does."""
     sample = sample_of(file)
-    scale = Scale.over(sample.minimum, sample.maximum, signed=signed)
+    scale = ColourScale.over(sample.minimum, sample.maximum, signed=signed)
     view.show(file, first_slice(file.shape) if index is None else index, Numerals.of(file.dtype, sample), scale)
 
 

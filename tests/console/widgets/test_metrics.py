@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 
 from fltui.console.safe import safe
+from fltui.console.series import MOST_METRICS
 from fltui.console.view import RunView
 from fltui.console.widgets.metrics import EMPTY, MetricsPanel, PlotGrid
 from fltui.run.events import AnyEvent, MetricLogged, ResultAccepted, RoundFinished
@@ -368,3 +370,25 @@ async def test_leaving_while_plots_are_drawn_does_no_harm() -> None:
         await pilot.app.query_one(MetricsPanel).remove()
         await pilot.app.workers.wait_for_complete()
         await pilot.pause()
+
+
+async def test_what_is_left_out_is_told() -> None:
+    async with Shown().run_test(size=(80, 20)) as pilot:
+        panel = pilot.app.query_one(MetricsPanel)
+        names = [f"m{number}" for number in range(MOST_METRICS + 2)]
+        await show(pilot, view_of(*rounds(1, *names)))
+        assert panel.border_subtitle == "the first 200 metrics are shown, not 6 values of others"
+        await show(pilot, view_of(*rounds(1, "accuracy")))
+        assert not panel.border_subtitle
+
+
+async def test_any_number_of_metrics_costs_little() -> None:
+    async with Shown().run_test(size=(80, 20)) as pilot:
+        flood = dict.fromkeys([f"m{number}" for number in range(100_000)], 0.5)
+        view = view_of(started(), round_started(), result("site-1", 0, **flood))
+        await show(pilot, view)
+        begun_at = time.process_time()
+        for number in range(20):
+            take(view, [result("site-1", 0, m0=float(number))])
+            pilot.app.query_one(MetricsPanel).show_run(view)
+        assert time.process_time() - begun_at < 0.5

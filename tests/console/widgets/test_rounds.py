@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from textual.app import App, ComposeResult
 
-from fltui.console.amounts import bytes_text, seconds_text, value_text
 from fltui.console.view import RunView
 from fltui.console.widgets.rounds import RoundsPanel
 from fltui.console.widgets.table import Table
@@ -234,34 +233,3 @@ async def test_no_size_is_too_small(size: tuple[int, int]) -> None:
         await pilot.press("up", "pageup", "end")
         await pilot.pause()
         assert app.table.cursor_key == "8"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (-1, "0 ms"),
-        (0.004, "4 ms"),
-        (0.0994, "99 ms"),
-        (0.42, "0.42 s"),
-        (12.34, "12.3 s"),
-        (245, "4m05s"),
-        (7620, "2h07m"),
-    ],
-)
-def test_seconds_fit_a_column(seconds: float, text: str) -> None:
-    assert seconds_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (999_999, "1 MB"), (4_700_000_000, "4.7 GB")]
-)
-def test_sizes_fit_a_column(size: int, text: str) -> None:
-    assert bytes_text(size) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(5.0, "5.000"), (0.6, "0.6000"), (1234.0, "1234"), (1.234e-5, "1.234e-05"), (float("nan"), "nan")],
-)
-def test_values_line_up(value: float, text: str) -> None:
-    assert value_text(value) == text

@@ -21,7 +21,7 @@ class TableApp(App[None]):
         super().__init__()
         self.table = Table(columns or COLUMNS, placeholder="no rows at all", select_on_click=select_on_click)
         self.highlighted: list[str | None] = []
-        self.selected: list[tuple[str, bool]] = []
+        self.selected: list[str] = []
 
     def compose(self) -> ComposeResult:
         yield self.table
@@ -32,7 +32,7 @@ class TableApp(App[None]):
 
     def on_table_selected(self, event: Table.Selected) -> None:
         assert event.control is self.table
-        self.selected.append((event.key, event.clicked))
+        self.selected.append(event.key)
 
 
 COLUMNS = [Column("name", "name", most=10), Column("value", "value", 6, "right")]
@@ -123,7 +123,7 @@ async def test_enter_selects_the_row_with_the_cursor() -> None:
         await shown(app, pilot, many(3))
         await pilot.press("down", "enter")
         await pilot.pause()
-        assert app.selected == [("1", False)]
+        assert app.selected == ["1"]
 
 
 async def test_a_click_highlights_and_a_click_on_the_highlighted_row_selects() -> None:
@@ -135,7 +135,7 @@ async def test_a_click_highlights_and_a_click_on_the_highlighted_row_selects() -
         assert (table.cursor_key, app.selected) == ("2", [])
         await pilot.click(table, offset=(3, 3))
         await pilot.pause()
-        assert app.selected == [("2", True)]
+        assert app.selected == ["2"]
 
 
 async def test_a_double_click_selects() -> None:
@@ -144,7 +144,7 @@ async def test_a_double_click_selects() -> None:
         table = await shown(app, pilot, many(3))
         await pilot.double_click(table, offset=(3, 3))
         await pilot.pause()
-        assert app.selected[-1] == ("2", True)
+        assert app.selected[-1] == "2"
 
 
 async def test_the_click_that_brings_the_focus_does_not_select() -> None:
@@ -163,7 +163,7 @@ async def test_one_click_selects_where_that_is_wanted() -> None:
         table = await shown(app, pilot, many(3))
         await pilot.click(table, offset=(3, 2))
         await pilot.pause()
-        assert app.selected == [("1", True)]
+        assert app.selected == ["1"]
 
 
 async def test_clicks_on_the_header_and_below_the_rows_do_nothing() -> None:

@@ -13,13 +13,14 @@ import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import OptionList
 
-from fltui.console.sources import Source
+from fltui.console.sources import Shown
 from fltui.console.statistics import CHUNK
 from fltui.console.view import RunView
 from fltui.console.widgets.chooser import Chooser
@@ -177,7 +178,7 @@ async def test_a_gap_keeps_the_place_for_what_comes_after(tmp_path: Path) -> Non
         book.answer("site-0", 1, weights(7))
         await scene.show(looked_at(book))
         assert scene.matrix.cursor == (1, 1)
-        assert scene.panel.source == Source("result", "site-0")
+        assert scene.panel.source == Shown("result", "site-0")
 
 
 async def test_s_walks_through_the_sources(tmp_path: Path) -> None:
@@ -195,14 +196,14 @@ async def test_s_walks_through_the_sources(tmp_path: Path) -> None:
             ("site-1", "4.0"),
             ("site-1 \N{MINUS SIGN} global", "1.0"),
         ]
-        assert scene.panel.source == Source()
+        assert scene.panel.source == Shown()
 
 
 async def test_shift_s_walks_back(tmp_path: Path) -> None:
     async with staged() as scene:
         await scene.show(looked_at(hello(tmp_path)))
         await scene.press("S")
-        assert scene.panel.source == Source("update", "site-1")
+        assert scene.panel.source == Shown("update", "site-1")
         assert "‖Δ‖ 3.000" in scene.line("statistics")
         assert "‖x‖" not in scene.line("statistics")
 
@@ -290,6 +291,18 @@ async def test_what_is_no_slice_is_told_and_escape_leaves_it(tmp_path: Path) -> 
         assert scene.line("cursor").startswith("[0, 0, 0]")
 
 
+async def test_what_is_pasted_as_a_slice_does_not_act_on_the_terminal(tmp_path: Path) -> None:
+    async with staged() as scene:
+        await scene.show(looked_at(many(tmp_path, a=np.zeros((4, 2, 3)))))
+        await scene.press("i")
+        box = scene.panel.query_one(SliceInput)
+        box.value = ":, :, "
+        box.post_message(events.Paste("\x1b]0;x\x07\x9b2J"))
+        await scene.press("enter")
+        assert box.value == r":, :, \x1b]0;x\x07\x9b2J"
+        assert scene.line("cursor").startswith(r"'\\x1b]0;x")
+
+
 async def test_brackets_walk_through_the_slices(tmp_path: Path) -> None:
     async with staged() as scene:
         await scene.show(looked_at(many(tmp_path, a=np.zeros((2, 2, 3, 3)))))
@@ -341,7 +354,7 @@ async def test_shift_o_chooses_a_source_from_a_list(tmp_path: Path) -> None:
     async with staged() as scene:
         await scene.show(looked_at(hello(tmp_path)))
         await scene.press("O", "down", "down", "enter")
-        assert scene.panel.source == Source("result", "site-0")
+        assert scene.panel.source == Shown("result", "site-0")
 
 
 async def test_a_click_on_a_selector_opens_its_list(tmp_path: Path) -> None:
@@ -449,7 +462,7 @@ async def test_what_comes_late_for_something_else_is_dropped(tmp_path: Path) -> 
         await scene.show(looked_at(hello(tmp_path)))
         await scene.pilot.press("s", "s", "s", "v", "v", "s")
         await scene.settle()
-        assert scene.panel.source == Source("result", "site-1")
+        assert scene.panel.source == Shown("result", "site-1")
         assert "site-1" in scene.line("selectors")
         assert "…" not in scene.line("selectors")
 
