@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
+_CELLS = 8
+
+
 def duration_text(seconds: float) -> str:
     """``4 ms``, ``0.42 s``, ``12.3 s``, ``4m05s``: seven cells at most, for anything under a year."""
     if seconds < 0.0995:
@@ -16,8 +19,14 @@ def duration_text(seconds: float) -> str:
 
 
 def value_text(value: float) -> str:
-    """Four digits, trailing zeros too, so that a column lines up: ``0.6000``, ``5.000``, ``1.234e-05``, ``nan``."""
-    return f"{value:#.4g}".removesuffix(".")
+    """Four digits, trailing zeros too, so that a column lines up: ``0.6000``, ``5.000``, ``nan``.
+
+    Fewer where they would not fit into eight cells: ``1.23e-05``, ``-1.2e-05``, ``-1e-300``; ``12345`` stays whole.
+    """
+    if 1e4 <= abs(value) < 1e7:
+        return f"{value:.0f}"
+    texts = (f"{value:#.{digits}g}".removesuffix(".") for digits in (4, 3, 2))
+    return next((text for text in texts if len(text) <= _CELLS), f"{value:.0e}")
 
 
 def metric_text(metrics: Mapping[str, float]) -> str:

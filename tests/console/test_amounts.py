@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fltui.console.amounts import duration_text, metric_text, value_text
 
@@ -45,3 +47,8 @@ def test_values_line_up(value: float, text: str) -> None:
 def test_of_several_metrics_the_first_by_name_is_told() -> None:
     assert metric_text({"loss": 0.25, "accuracy": 0.912345}) == "accuracy 0.9123"
     assert metric_text({}) == ""
+
+
+@given(st.floats())
+def test_every_value_fits_into_eight_cells(value: float) -> None:
+    assert len(value_text(value)) <= 8
