@@ -35,7 +35,7 @@ def test_durations_fit_a_column(seconds: float, text: str) -> None:
         (5.0, "5.000"),
         (0.6, "0.6000"),
         (1234.0, "1234"),
-        (1.234e-5, "1.234e-05"),
+        (1.234e-5, "1.23e-05"),
         (math.nan, "nan"),
         (-math.inf, "-inf"),
     ],
