@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from fltui.console.follow import Follower
+from fltui.console.runs.follow import Follower
 from fltui.model import ParamsType
 from fltui.run.events import (
     AnyEvent,

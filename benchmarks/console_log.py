@@ -26,7 +26,7 @@ from typing import ClassVar
 import msgspec
 from textual.app import App, ComposeResult
 
-from fltui.console.follow import Follower
+from fltui.console.runs.follow import Follower
 from fltui.console.widgets.log import LogPanel
 from fltui.run.events import RunStarted
 from fltui.run.folder import RunFolder

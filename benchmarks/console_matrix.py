@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from textual.app import App, ComposeResult
 
-from fltui.console.arrays import ArrayFile
-from fltui.console.heat import ColourScale
-from fltui.console.numerals import Numerals
-from fltui.console.slices import first_slice
-from fltui.console.statistics import sample_of, statistics_of
+from fltui.console.arrays.files import ArrayFile
+from fltui.console.arrays.heat import ColourScale
+from fltui.console.arrays.numerals import Numerals
+from fltui.console.arrays.slices import first_slice
+from fltui.console.arrays.statistics import sample_of, statistics_of
 from fltui.console.widgets.matrix import MatrixView, Mode
 
 _SIDE = 5000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.app import App, ComposeResult
 
-from fltui.console.view import RunView
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.sites import SitesPanel
 from fltui.console.widgets.table import Table
 from fltui.model import ParamsType

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from fltui.console.app import ConsoleApp
 from fltui.console.host import Places
-from fltui.console.run_screen import RunScreen
+from fltui.console.screens.run_screen import RunScreen
 from fltui.run.events import RunStatus
 
 ROOT = Path(__file__).resolve().parent.parent

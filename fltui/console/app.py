@@ -13,16 +13,16 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from fltui.console.child import Child, start
 from fltui.console.config import Config
-from fltui.console.dialogs import Question
-from fltui.console.help import HelpScreen
-from fltui.console.home import HomeScreen
 from fltui.console.host import Places
 from fltui.console.keys import keys_of
-from fltui.console.palette import Palette
-from fltui.console.run_screen import RunScreen
+from fltui.console.runs.child import Child, start
 from fltui.console.safe import safe
+from fltui.console.screens.help import HelpScreen
+from fltui.console.screens.home import HomeScreen
+from fltui.console.screens.palette import Palette
+from fltui.console.screens.question import Question
+from fltui.console.screens.run_screen import RunScreen
 from fltui.errors import FltuiError
 from fltui.run import control
 from fltui.run.folder import RunFolder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.console.runs import hello
+from tests.console.books import hello
 from tests.console.terminal import Terminal
 from tests.jobs import fltui
 

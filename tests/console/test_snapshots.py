@@ -19,8 +19,8 @@ from fltui.console.app import ConsoleApp
 from fltui.console.host import Places
 from fltui.exchange.lock import hold
 from fltui.run.folder import RunFolder
+from tests.console.books import RUN, SITES, Book, failed, hello, weights
 from tests.console.pilots import AnyPilot, event_count, followed, settled, until
-from tests.console.runs import RUN, SITES, Book, failed, hello, weights
 from tests.jobs import HELLO
 
 SIZES = {"80x24": (80, 24), "120x36": (120, 36), "200x60": (200, 60)}
@@ -122,7 +122,7 @@ def _still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr("fltui.console.feed.Feed.elapsed", 0.25)
+    monkeypatch.setattr("fltui.console.runs.feed.Feed.elapsed", 0.25)
     yield
     monkeypatch.undo()
     time.tzset()

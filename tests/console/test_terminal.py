@@ -14,7 +14,7 @@ import pytest
 
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
-from tests.console.runs import Book, hello, weights
+from tests.console.books import Book, hello, weights
 from tests.console.terminal import Terminal
 from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, command, environment, processes_of, script, write_job
 

@@ -14,10 +14,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from fltui.console.preview import Preview, preview
+from fltui.console.exchange.preview import Preview, preview
+from fltui.console.exchange.tree import Hints, Kind, Node, Tree, Wanted, scan
+from fltui.console.runs.view import RunView
 from fltui.console.safe import safe
-from fltui.console.tree import Hints, Kind, Node, Tree, Wanted, scan
-from fltui.console.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.preview import PreviewView
@@ -116,14 +116,14 @@ class ExchangePanel(Panel):
         state, before = view.state, self._wanted
         if not state.exchange:
             return
-        known = before is not None and (before.run, str(before.root)) == (state.run, state.exchange)
+        known = before is not None and (before.run, before.root) == (state.run, view.exchange_folder)
         if before is not None and known and len(before.sites) == len(state.sites):
             return
         sites = frozenset(state.sites)
         if before is not None and known:
             self._want(replace(before, sites=sites))
         else:
-            self._want(Wanted(Path(state.exchange), state.run, sites))
+            self._want(Wanted(view.exchange_folder, state.run, sites))
 
     def copied(self) -> str:
         """The path under the cursor, as harmless text."""

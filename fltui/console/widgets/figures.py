@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.style import Style
 
-from fltui.console.heat import LEVELS, ColourScale, glyphs, styles
-from fltui.console.numerals import number_text
-from fltui.console.statistics import Findings
+from fltui.console.arrays.heat import LEVELS, ColourScale, glyphs, styles
+from fltui.console.arrays.numerals import number_text
+from fltui.console.arrays.statistics import Findings
 from fltui.console.widgets.parts import Part, value
 
 _LEGEND = 12

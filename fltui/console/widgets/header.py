@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-from fltui.console.view import RunView
+from fltui.console.runs.view import RunView
 from fltui.console.words import clock_text, short_id, state_words
 
 _SHORTEST_BAR = 8

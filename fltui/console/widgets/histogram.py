@@ -10,8 +10,8 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from fltui.console.numerals import number_text
-from fltui.console.statistics import Histogram
+from fltui.console.arrays.numerals import number_text
+from fltui.console.arrays.statistics import Histogram
 from fltui.console.widgets.sentence import sentence_line
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"

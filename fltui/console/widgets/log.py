@@ -14,11 +14,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from fltui.console.loglines import LogFilter, LogLines
+from fltui.console.logs.lines import LogFilter, LogLines
+from fltui.console.logs.patterns import Pattern, TooSlowError
 from fltui.console.natural import natural
-from fltui.console.patterns import Pattern, TooSlowError
+from fltui.console.runs.view import RunView
 from fltui.console.safe import safe
-from fltui.console.view import RunView
 from fltui.console.widgets.chooser import choose
 from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.log_view import LogView

@@ -15,8 +15,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from fltui.console.loglines import LogLines
-from fltui.console.patterns import Pattern, TooSlowError, patience
+from fltui.console.logs.lines import LogLines
+from fltui.console.logs.patterns import Pattern, TooSlowError, patience
 from fltui.console.widgets.columns import fill
 from fltui.console.widgets.sentence import sentence_line
 from fltui.run.logs import LogLine

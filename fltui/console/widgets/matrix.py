@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fltui.console.arrays import Array
-from fltui.console.heat import ColourScale, glyphs, styles
-from fltui.console.numerals import Numerals, exact_text
-from fltui.console.slices import Index, Plane
+from fltui.console.arrays.files import Array
+from fltui.console.arrays.heat import ColourScale, glyphs, styles
+from fltui.console.arrays.numerals import Numerals, exact_text
+from fltui.console.arrays.slices import Index, Plane
 from fltui.console.widgets.sentence import sentence_line
 from fltui.errors import FltuiError
 

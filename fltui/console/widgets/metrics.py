@@ -18,9 +18,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fltui.console.plot import MARKS, MOST_LINES, Ink, Plot, Row, Values, draw
-from fltui.console.series import GLOBAL, MOST_METRICS, Line
-from fltui.console.view import RunView
+from fltui.console.plots.plot import MARKS, MOST_LINES, Ink, Plot, Row, Values, draw
+from fltui.console.runs.series import GLOBAL, MOST_METRICS, Line
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import cut
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.sentence import sentence_line

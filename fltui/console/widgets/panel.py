@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.widget import Widget
 
-from fltui.console.view import RunView
+from fltui.console.runs.view import RunView
 
 
 class Panel(Widget):
-    """Base of the panels.
-
-    Attributes:
-        TITLE: the panel's name, on its border or tab.
-    """
-
-    TITLE: ClassVar[str] = ""
+    """Base of the panels."""
 
     def show_run(self, view: RunView) -> None:
         """Show `view`; called at most 20 times a second, in the app's thread, only while the panel can be seen."""

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from fltui.console.preview import Preview
+from fltui.console.exchange.preview import Preview
 from fltui.console.widgets.columns import fill
 
 _HEAD = 2

@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from fltui.console.amounts import duration_text, value_text
-from fltui.console.series import GLOBAL
-from fltui.console.view import RunView
+from fltui.console.runs.series import GLOBAL
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.table import Cell, Row, Table

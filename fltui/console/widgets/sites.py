@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from fltui.console.amounts import duration_text, value_text
 from fltui.console.natural import natural
-from fltui.console.view import RunView
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.table import Cell, Row, Table

@@ -14,13 +14,13 @@ from textual.message import Message
 from textual.widgets import Input
 from textual.worker import get_current_worker
 
-from fltui.console.arrays import Array
-from fltui.console.heat import ColourScale
-from fltui.console.numerals import Numerals
-from fltui.console.slices import Index, first_slice, fits, next_slice, parse_slice, slice_text
-from fltui.console.sources import GLOBAL_MODEL, Gap, Loaded, Plan, Shown, load, plan, sources_of
-from fltui.console.statistics import CHUNK, Findings, Remembered, Statistics, Watch, find_out, sample_of
-from fltui.console.view import RunView
+from fltui.console.arrays.files import Array
+from fltui.console.arrays.heat import ColourScale
+from fltui.console.arrays.numerals import Numerals
+from fltui.console.arrays.slices import Index, first_slice, fits, next_slice, parse_slice, slice_text
+from fltui.console.arrays.sources import GLOBAL_MODEL, Gap, Loaded, Plan, Shown, load, plan, sources_of
+from fltui.console.arrays.statistics import CHUNK, Findings, Remembered, Statistics, Watch, find_out, sample_of
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.chooser import choose
 from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.figures import legend, statistics_parts

@@ -12,9 +12,9 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from fltui.console.preview import Preview, preview
-from fltui.console.tree import Kind, Node, Tree, Wanted, scan
-from fltui.console.view import RunView
+from fltui.console.exchange.preview import Preview, preview
+from fltui.console.exchange.tree import Kind, Node, Tree, Wanted, scan
+from fltui.console.runs.view import RunView
 from fltui.console.widgets import exchange as module
 from fltui.console.widgets.exchange import ExchangePanel
 from fltui.console.widgets.preview import PreviewView

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fltui.console.heat import ColourScale
-from fltui.console.statistics import Findings, Statistics
+from fltui.console.arrays.heat import ColourScale
+from fltui.console.arrays.statistics import Findings, Statistics
 from fltui.console.widgets.figures import legend, statistics_parts
 from fltui.console.widgets.parts import Part
 

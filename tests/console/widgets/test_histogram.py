@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.app import App, ComposeResult
 
-from fltui.console.statistics import Histogram
+from fltui.console.arrays.statistics import Histogram
 from fltui.console.widgets.histogram import HistogramView
 
 

@@ -10,9 +10,9 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
-from fltui.console import loglines
+from fltui.console.logs import lines as loglines
+from fltui.console.runs.view import RunView
 from fltui.console.safe import safe
-from fltui.console.view import RunView
 from fltui.console.widgets.chooser import Chooser
 from fltui.console.widgets.log import LogPanel, PatternInput
 from fltui.console.widgets.log_view import LogView

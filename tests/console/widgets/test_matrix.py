@@ -17,11 +17,11 @@ from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from fltui.console.arrays import ArrayFile
-from fltui.console.heat import ColourScale
-from fltui.console.numerals import Numerals
-from fltui.console.slices import Index, first_slice
-from fltui.console.statistics import Histogram, sample_of
+from fltui.console.arrays.files import ArrayFile
+from fltui.console.arrays.heat import ColourScale
+from fltui.console.arrays.numerals import Numerals
+from fltui.console.arrays.slices import Index, first_slice
+from fltui.console.arrays.statistics import Histogram, sample_of
 from fltui.console.widgets.histogram import HistogramView
 from fltui.console.widgets.matrix import MatrixView, Mode
 

@@ -12,9 +12,9 @@ from textual.app import App, ComposeResult
 from textual.events import MouseScrollDown
 from textual.pilot import Pilot
 
+from fltui.console.runs.series import MOST_METRICS
+from fltui.console.runs.view import RunView
 from fltui.console.safe import safe
-from fltui.console.series import MOST_METRICS
-from fltui.console.view import RunView
 from fltui.console.widgets.metrics import EMPTY, MetricsPanel, PlotGrid
 from fltui.run.events import AnyEvent, MetricLogged, ResultAccepted, RoundFinished
 from fltui.run.folder import RunFolder

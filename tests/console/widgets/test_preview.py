@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.app import App, ComposeResult
 
-from fltui.console.preview import Preview
+from fltui.console.exchange.preview import Preview
 from fltui.console.widgets.preview import PreviewView
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from textual.app import App, ComposeResult
 
-from fltui.console.view import RunView
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.rounds import RoundsPanel
 from fltui.console.widgets.table import Table
 from fltui.run.events import AnyEvent, RunStatus

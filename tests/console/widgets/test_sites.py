@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
+from fltui.console.runs.view import RunView
 from fltui.console.safe import safe_struct
-from fltui.console.view import RunView
 from fltui.console.widgets.sites import SitesPanel, line_of
 from fltui.console.widgets.table import Table
 from fltui.run.events import AnyEvent, ModelSaved, RunStatus, SiteJoined, SiteLost

@@ -20,9 +20,9 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import OptionList
 
-from fltui.console.sources import Shown
-from fltui.console.statistics import CHUNK
-from fltui.console.view import RunView
+from fltui.console.arrays.sources import Shown
+from fltui.console.arrays.statistics import CHUNK
+from fltui.console.runs.view import RunView
 from fltui.console.widgets.chooser import Chooser
 from fltui.console.widgets.histogram import HistogramView
 from fltui.console.widgets.matrix import MatrixView
@@ -30,7 +30,7 @@ from fltui.console.widgets.parts import PartsLine
 from fltui.console.widgets.weights import SliceInput, WeightsPanel
 from fltui.run.events import ModelSaved
 from fltui.run.models import Models
-from tests.console.runs import Book, hello, weights
+from tests.console.books import Book, hello, weights
 
 HOSTILE = "w\x1b]52;c;eA==\x07\x9b2J\u202e[@click=app.quit]x[/]"
 

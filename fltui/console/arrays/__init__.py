@@ -1,0 +1,1 @@
+"""Arrays of any size, read where they can be seen."""

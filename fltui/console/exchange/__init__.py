@@ -1,0 +1,1 @@
+"""The exchange folder: what is in it, and what is in a file."""

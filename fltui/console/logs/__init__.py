@@ -1,0 +1,1 @@
+"""Lines of logs: kept, filtered, searched."""

@@ -1,0 +1,1 @@
+"""Metrics as lines of characters."""

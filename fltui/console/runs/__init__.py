@@ -1,0 +1,1 @@
+"""A run as the console knows it: found, started, followed, played back."""
