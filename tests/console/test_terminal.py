@@ -145,7 +145,7 @@ def test_a_resumed_run_outlives_the_console(tmp_path: Path) -> None:
         terminal.send("a")
         terminal.wait_for("Abort the run")
         terminal.send("\x1b[C\r")
-        terminal.wait_for("ABORTED")
+        terminal.wait_for("aborted: asked for in the console")
         terminal.send("r")
         terminal.wait_for("Resume the run")
         terminal.send("\x1b[C\r")

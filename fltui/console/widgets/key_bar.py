@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
-_LAST = ("app.help", "app.quit")
+_LAST = ("run.back", "app.help", "app.quit")
 """Ids of the keys that are never left out."""
 
 _GAP = "  "
@@ -98,6 +98,9 @@ class KeyBar(Widget):
                 keys = [self.app.get_key_display(binding) for binding in bindings]
                 text = f"{keys[0]}-{keys[-1]}" if len(keys) > 2 else "".join(keys)
                 parts.append(_Part(text, group.description, bindings[0].key, last=False))
+        palette = self.screen.active_bindings.get(self.app.COMMAND_PALETTE_BINDING)
+        if palette is not None:
+            parts.append(_Part(self.app.get_key_display(palette.binding), "commands", palette.binding.key, last=False))
         return parts
 
     def _part(self, binding: Binding) -> _Part:
