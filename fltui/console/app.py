@@ -17,6 +17,7 @@ from fltui.console.config import Config
 from fltui.console.host import Places
 from fltui.console.keys import keys_of
 from fltui.console.runs.child import Child, start
+from fltui.console.runs.listing import has_ended
 from fltui.console.safe import safe
 from fltui.console.screens.help import HelpScreen
 from fltui.console.screens.home import HomeScreen
@@ -176,7 +177,7 @@ class ConsoleApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave; ask first if a run that was started here is live."""
-        live = [folder for folder, child in self._started.items() if child.is_alive]
+        live = [folder for folder, child in self._started.items() if child.is_alive and not _is_over(folder)]
         if not live:
             self.exit()
             return
@@ -193,3 +194,11 @@ class ConsoleApp(App[None]):
         text = f"{names} goes on without the console; 'fltui' shows it again."
         answers = [("Leave it running", "leave"), ("Abort it", "abort"), ("Stay", "stay")]
         self.push_screen(Question("A run is live", text, answers, danger="abort"), answered)
+
+
+def _is_over(folder: RunFolder) -> bool:
+    """Whether a run has ended whose process may still be about to; one that is gone is over, too."""
+    try:
+        return has_ended(folder.journal)
+    except OSError:
+        return True

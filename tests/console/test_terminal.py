@@ -7,11 +7,14 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fltui.exchange.watch import Backoff
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
 from tests.console.books import Book, hello, weights
@@ -55,6 +58,9 @@ def test_the_hello_job_runs_by_one_key(tmp_path: Path) -> None:
         _assert_clean(terminal)
     run = _only_run(tmp_path)
     assert np.array_equal(np.load(run.models / "final" / "numpy_key.npy"), weights(3))
+    backoff, until = Backoff(), time.monotonic() + 10
+    while processes_of(tmp_path) and time.monotonic() < until:
+        threading.Event().wait(backoff.next())  # the run's process ends by itself, soon after the run
     assert processes_of(tmp_path) == []
 
 

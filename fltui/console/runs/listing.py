@@ -226,7 +226,7 @@ class _Fold:
 def _summary(folder: RunFolder) -> RunEntry | None:
     """The outcome that the engine wrote at the end; None if the run has not ended, or was resumed after an end."""
     try:
-        if not _ends(folder.journal):
+        if not has_ended(folder.journal):
             return None
         found = safe_struct(msgspec.json.decode(folder.summary.read_bytes(), type=_Summary))
     except (OSError, *MALFORMED):
@@ -245,8 +245,12 @@ def _summary(folder: RunFolder) -> RunEntry | None:
     )
 
 
-def _ends(journal: Path) -> bool:
-    """Whether the journal's last line is the end of a run."""
+def has_ended(journal: Path) -> bool:
+    """Whether the journal's last line is the end of a run.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with journal.open("rb") as file:
         file.seek(max(0, journal.stat().st_size - (64 << 10)))
         last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
