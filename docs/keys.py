@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fltui.console.app  # noqa: F401 - loads every screen and panel, whose tables are then found
+import fltui.console.app
+import fltui.console.screens.run_screen  # noqa: F401 - every screen and panel is loaded: their tables are found
 from fltui.console.keys import all_bindings
 
 

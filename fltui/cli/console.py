@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, RunName, Runs
-from fltui.console.config import check, config_path, load_config
+from fltui.console.config import Config, check, config_path, load_config
 from fltui.errors import BadInputError
 from fltui.run.folder import find_run
 
@@ -36,13 +36,22 @@ def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | 
         raise BadInputError("the console needs a terminal; 'fltui show', 'fltui logs -f' and '--json' do without")
     from fltui.console.app import ConsoleApp
     from fltui.console.host import Places
-    from fltui.console.keys import binding_ids
 
     config = load_config(config_path())
     samples = [_SAMPLES] if _SAMPLES.is_dir() else []
     folders = [path.absolute() for path in (*jobs, *samples, *map(Path, config.jobs))]
     app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders), config, run)
-    check(config, app.available_themes, binding_ids())
+    check(config, app.available_themes, _known_keys(config))
     app.run()
     if app.return_code:
         sys.exit(app.return_code)
+
+
+def _known_keys(config: Config) -> set[str]:
+    """The ids that own keys can be given for; loads every screen, so only where there are any."""
+    if not config.keys:
+        return set()
+    import fltui.console.screens.run_screen  # noqa: F401 - the register knows what is loaded
+    from fltui.console.keys import binding_ids
+
+    return binding_ids()

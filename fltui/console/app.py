@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 from fltui.console.config import Config
-from fltui.console.host import Places
+from fltui.console.host import Places, ShowsDoing
 from fltui.console.keys import keys_of
 from fltui.console.runs.child import Child, start
 from fltui.console.runs.listing import has_ended
@@ -23,7 +23,6 @@ from fltui.console.screens.help import HelpScreen
 from fltui.console.screens.home import HomeScreen
 from fltui.console.screens.palette import Palette
 from fltui.console.screens.question import Question
-from fltui.console.screens.run_screen import RunScreen
 from fltui.errors import FltuiError
 from fltui.run import control
 from fltui.run.folder import RunFolder
@@ -73,6 +72,8 @@ class ConsoleApp(App[None]):
         self.push_screen(HomeScreen(self, self.places))
         if self._first is not None:
             self.open_run(self._first)
+        else:
+            self.call_after_refresh(self.run_worker, _load_panels, thread=True, description="load panels")
 
     async def on_unmount(self) -> None:
         """What is being started and has no run yet ends; runs go on."""
@@ -87,12 +88,14 @@ class ConsoleApp(App[None]):
         if isinstance(self.screen, ModalScreen):
             self.tell(f"run {folder.run} has begun; it is in the list of runs")
             return
+        from fltui.console.screens.run_screen import RunScreen  # here: the first frame is not to wait for its panels
+
         self.go_home()
         self.push_screen(RunScreen(self, folder))
 
     def go_home(self) -> None:
         """See `Host.go_home`."""
-        if isinstance(self.screen, RunScreen):
+        if not isinstance(self.screen, HomeScreen | ModalScreen):
             self.pop_screen()
 
     def action_command_palette(self) -> None:
@@ -148,7 +151,7 @@ class ConsoleApp(App[None]):
 
     def _show_doing(self, text: str) -> None:
         for screen in self.screen_stack:
-            if isinstance(screen, HomeScreen | RunScreen):
+            if isinstance(screen, ShowsDoing):
                 screen.show_doing(safe(text))
 
     # What every screen needs.
@@ -202,3 +205,8 @@ def _is_over(folder: RunFolder) -> bool:
         return has_ended(folder.journal)
     except OSError:
         return True
+
+
+def _load_panels() -> None:
+    """Import the run screen while a person looks at the lists, so that the first run opens at once."""
+    import fltui.console.screens.run_screen  # noqa: F401

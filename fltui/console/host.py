@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from fltui.run.folder import RunFolder
 
@@ -22,6 +22,14 @@ class Places:
     runs: Path
     exchange: Path
     jobs: list[Path] = field(default_factory=list)
+
+
+@runtime_checkable
+class ShowsDoing(Protocol):
+    """A screen that can say what is being started."""
+
+    def show_doing(self, text: str) -> None:
+        """Say it, in harmless text; nothing for an empty one."""
 
 
 class Host(Protocol):
