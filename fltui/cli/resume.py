@@ -55,7 +55,7 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
         wanted = max(options.wanted or job.workflow.site_count, there)
         fleet = remote_sites(job, folder, exchange, replace(options, wanted=wanted))
         engine = Engine(job, folder, exchange, fleet, options, resumed=True)
-        end_dead_runs(exchange, folder.root.parent, resumed=folder.run)
+        end_dead_runs(exchange, folder.root.parent, resumed=folder.run, durable=options.durable)
         if not as_json:
             say_commands(job, folder, exchange, wanted)
     run_engine(engine, as_json=as_json)

@@ -91,7 +91,7 @@ def server(
     wanted = count or len(prepared.job.sites) or prepared.job.workflow.site_count
     options = RunOptions(watch=watch, durable=durable, keep_results=keep_results, wanted=wanted, wait=wait)
     fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
-    end_dead_runs(prepared.exchange, runs.absolute())
+    end_dead_runs(prepared.exchange, runs.absolute(), durable=durable)
     if not json:
         say_commands(prepared.job, prepared.folder, prepared.exchange, wanted)
     run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
@@ -127,8 +127,8 @@ def _prepare(
         elif named:
             job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
         place = open_exchange(exchange.absolute(), durable=durable)
-        folder = create_run(runs.absolute(), job.name)
-        write_job(job, folder.job)
+        folder = create_run(runs.absolute(), job.name, durable=durable)
+        write_job(job, folder.job, durable=durable)
     return _Prepared(load_job(folder.job), folder, place, note.threads)
 
 

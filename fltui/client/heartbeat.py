@@ -55,8 +55,7 @@ class Heartbeat:
             if self._stopped.is_set():
                 return
             self._changed.clear()
-            with contextlib.suppress(OSError):  # a full disk must not end the training; the next tick tries again
-                self._write()
+            self._write()
             self._stopped.wait(_SOONEST)
 
     def _write(self) -> None:
@@ -75,4 +74,5 @@ class Heartbeat:
                 os.getpid(),
                 self._host,
             )
-            put_document(status, self._site.status, self._site.staging("site"))
+            with contextlib.suppress(OSError):  # a full disk must not end the training; the next tick tries again
+                put_document(status, self._site.status, self._site.staging("site"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -61,7 +62,8 @@ class LogFile:
             if sum(map(len, self._held)) < _HELD:
                 self._held.append(text)
         elif text:
-            write_all(self._fd, text.encode("utf-8", "backslashreplace"))
+            with contextlib.suppress(OSError):  # a full disk must not end the training: it costs lines of the log
+                write_all(self._fd, text.encode("utf-8", "backslashreplace"))
 
     def _stamp(self) -> str:
         now = time.time()

@@ -9,6 +9,7 @@ import os
 import queue
 import sys
 import time
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.output import LogFile
 from fltui.errors import BadInputError, ClientError, ExchangeError, NotYetError
+from fltui.exchange.append import append_line
 from fltui.exchange.collect import read_params, read_task
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp
+from fltui.exchange.durable import sync_file, sync_folder
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
+from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import (
     LAST_STEP,
     LONGEST_KEY,
@@ -33,8 +37,17 @@ from fltui.exchange.manifest import (
     Task,
     decode,
 )
-from fltui.exchange.npy import open_beneath, read_bytes, write_all
-from fltui.exchange.publish import check_exchange, hold_site, open_site, put_arrays, put_document, remove_published
+from fltui.exchange.npy import open_beneath, read_bytes
+from fltui.exchange.outage import passes
+from fltui.exchange.publish import (
+    check_exchange,
+    hold_site,
+    open_site,
+    put_arrays,
+    put_document,
+    remove_published,
+    site_lock,
+)
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
@@ -63,6 +76,7 @@ class Session:
         self._model: FLModel | None = None
         self._answered: list[TaskId] = []
         self._durable = config.durability is Durability.POWER
+        self._logged = False
         self._optimizer_noted = False
         self._skipped = False
         self.exit_code = 0
@@ -70,16 +84,29 @@ class Session:
         if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
             raise BadInputError(f"exchange folder {exchange.root} does not exist, nor does the folder it would be in")
         check_exchange(exchange)
-        open_site(self.site, "site")
+        open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
         self._arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._watcher = Watcher(self._arrivals.put, exchange.root, config.watch)
-        self._watcher.add(self.site.tasks)
+        self._tidy("status.json")
+        self._watcher: Watcher | None = None
+        self._watch()
+        self._away = False
         self._heartbeat = Heartbeat(self.site, self.run)
         self._closed = False
         self._ready = False
         if self.run:
-            log.open(self.site.log(self.run))
+            self._begin_run()
+
+    def _begin_run(self) -> None:
+        self._tidy(self.run)
+        self._log.open(self.site.log(self.run))
+
+    def _tidy(self, name: str) -> None:
+        """Remove what a script that was killed left half written."""
+        for path in self.site.staging("site").glob(f"{name}.*"):
+            if path.suffix != ".lock":
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def ready(self) -> None:
         """The script has called `init`: it can be given tasks. A second call does nothing."""
@@ -165,21 +192,26 @@ class Session:
             except NotYetError as error:
                 raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
             kind, params = ParamsType.DIFF, _difference(params, received)
-        staging = self.site.staging("site")
-        entries = put_arrays(params, self.site.results / str(task_id), staging, durable=self._durable)
-        result = Result(
-            PROTOCOL,
-            self.task.run,
-            self.task.task_id,
-            self._digest,
-            self.site.name,
-            self.task.round,
-            kind,
-            entries,
-            metrics,
-            meta,
-        )
-        put_document(result, self.site.results / f"{task_id}.json", staging, durable=self._durable)
+        task, staging = self.task, self.site.staging("site")
+
+        def publish() -> None:
+            entries = put_arrays(params, self.site.results / str(task_id), staging, durable=self._durable)
+            result = Result(
+                PROTOCOL,
+                task.run,
+                task.task_id,
+                self._digest,
+                self.site.name,
+                task.round,
+                kind,
+                entries,
+                metrics,
+                meta,
+            )
+            self._sync_logged()
+            put_document(result, self.site.result(task_id), staging, durable=self._durable)
+
+        self._persist(publish, f"the result of round {task.round}")
         if task_id not in self._answered:
             self._answered.append(task_id)
         self._heartbeat.say("waiting", run=self.run)
@@ -204,51 +236,115 @@ class Session:
         step = None if step is None else int(step)
         if step is not None and not 0 <= step <= LAST_STEP:
             raise ClientError(f"log() of {key!r}: the step is {step}, expected 0 to 2**53")
-        line = msgspec.json.encode(Logged(key, number, str(kind), self.task.round if self.task else 0, step))
-        fd = os.open(self.site.metrics(self.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            write_all(fd, line + b"\n")
-        finally:
-            os.close(fd)
+        line = msgspec.json.encode(Logged(key, number, str(kind), self.task.round if self.task else 0, step)) + b"\n"
+
+        def append() -> None:
+            fd = os.open(self.site.metrics(self.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            try:
+                append_line(fd, line)
+            finally:
+                os.close(fd)
+
+        self._persist(append, f"the logged value {key!r}")
+        self._logged = True
+
+    def _sync_logged(self) -> None:
+        """Let what was logged for a task survive a power cut once that is answered: a server that goes on counts the
+        values it has taken in, and skips as many."""
+        if self._durable and self._logged:
+            with contextlib.suppress(FileNotFoundError):  # somebody has cleared the logs away
+                sync_file(self.site.metrics(self.run))
+                sync_folder(self.site.logs)
+            self._logged = False
 
     def close(self, state: SiteActivity = "finished", reason: str = "") -> None:
         """Say goodbye: final status, no more watching. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
-        self._watcher.close()
+        if self._watcher is not None:
+            self._watcher.close()
         self._retire()
         self._log.finish()
         self._heartbeat.finish(state, run=self.run, reason=reason)
         if self._lock is not None:
-            os.close(self._lock)
+            let_go(site_lock(self.site, self.config.run), self._lock)
+
+    def _watch(self) -> None:
+        """Watch the tasks, from now on and anew."""
+        if self._watcher is not None:
+            self._watcher.close()
+        self._watcher = Watcher(self._arrivals.put, self.site.root.parent, self.config.watch)
+        self._watcher.add(self.site.tasks)
 
     def _pause(self, seconds: float) -> None:
-        """Wait until something arrives, `seconds` at most."""
+        """Wait until something arrives, `seconds` at most; one look serves all that has arrived."""
         with contextlib.suppress(queue.Empty):
             self._arrivals.get(timeout=max(seconds, 0))
+            while True:
+                self._arrivals.get_nowait()
+
+    def _persist(self, write: Callable[[], None], what: str) -> None:
+        """Write, again and again while the disk is full or the share away, until it is done or the run has ended.
+
+        Raises:
+            OSError: that will not pass by itself.
+        """
+        backoff, told = Backoff(), False
+        while True:
+            try:
+                write()
+            except OSError as error:
+                if not passes(error, self.site.root.parent):
+                    raise
+                if not told:
+                    told = True
+                    place = error.filename or self.site.root
+                    print(
+                        f"site {self.site.name}: {what} cannot be written: {error.strerror} ({place}); trying again",
+                        file=sys.stderr,
+                    )
+            else:
+                return
+            self._pause(backoff.next())
+            if self._has_ended():
+                print(f"site {self.site.name}: {what} was not written before the run ended", file=sys.stderr)
+                return
+
+    def _has_ended(self) -> bool:
+        """Whether the run has ended, as far as can be seen."""
+        with contextlib.suppress(OSError):
+            found = self.site.published()
+            return self.run not in running(found) and any(one.is_end and one.run == self.run for one in found)
+        return False
 
     def _look(self) -> bool:
         """Take the newest task that is not answered; note the end of the run."""
         try:
-            names = [name[:-5] for name in os.listdir(self.site.tasks) if name.endswith(".json")]  # noqa: PTH208 - faster
+            found = self.site.published()
         except OSError:
+            self._away = True
             return False  # a share that is away for a while comes back
-        ended = {name[:-4] for name in names if name.endswith(".end")}
-        tasks = [task for name in names if (task := TaskId.parse(name)) and self._concerns(task, ended)]
-        # Server runs leave their last rounds to look at, and may begin a round again: of each run only the newest
+        if self._away:
+            self._away = False
+            self._watch()  # what was mounted again is another folder than the one that was watched
+        # Servers leave the last rounds of a run to look at, and may begin a round again: of each run only the newest
         # attempt of the newest round is for answering.
-        latest: dict[str, tuple[int, int]] = {}
-        for task in tasks:
-            latest[task.run] = max(latest.get(task.run, (0, 0)), (task.round, task.attempt))
+        live = running(found)
         open_tasks = [
-            task for task in tasks if (task.round, task.attempt) == latest[task.run] and not self._is_answered(task)
+            task
+            for task in found
+            if not task.is_end
+            and task.age == live.get(task.run)
+            and self.run in ("", task.run)
+            and not self._is_answered(task)
         ]
         if not open_tasks:
-            if self.run in ended and not self.ended:
+            ends = [one for one in found if one.is_end and one.run == self.run]
+            if ends and self.run not in live and not self.ended:
                 self.ended = True
                 self.task = self._model = None
-                self._tell_end()
+                self._tell_end(max(ends))
             return False
         newest = max(open_tasks, key=lambda task: (run_stamp(task.run), task.run, task.round, task.attempt, task.name))
         if self.task is not None and self.task.task_id == str(newest):
@@ -260,14 +356,14 @@ class Session:
         self._model = None
         if not self.run:
             self.run = newest.run
-            self._log.open(self.site.log(self.run))
+            self._begin_run()
         return True
 
-    def _tell_end(self) -> None:
+    def _tell_end(self, task_id: TaskId) -> None:
         """Say how the run ended, unless it ended well."""
-        where = f"tasks/{self.run}.end.json"
+        where = f"tasks/{task_id}.json"
         try:
-            with open_beneath(self.site.root, "tasks", f"{self.run}.end.json") as fd:
+            with open_beneath(self.site.root, "tasks", f"{task_id}.json") as fd:
                 end = decode(read_bytes(fd, MANIFEST_LIMIT, where), End, where)
         except ExchangeError:
             return  # the name alone ends the run
@@ -275,11 +371,8 @@ class Session:
             self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
             print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
 
-    def _concerns(self, task: TaskId, ended: set[str]) -> bool:
-        return task.run not in ended and (not self.run or task.run == self.run)
-
     def _is_answered(self, task: TaskId) -> bool:
-        return task in self._answered or (self.site.results / f"{task}.json").exists()
+        return task in self._answered or self.site.result(task).exists()
 
     def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
         try:
@@ -305,7 +398,9 @@ class Session:
 
     def _retire(self) -> None:
         """Take back results whose task the server has taken back."""
-        gone = [task for task in self._answered[:-1] if not (self.site.tasks / f"{task}.json").exists()]
+        if not self.site.tasks.is_dir():
+            return  # the share is away: its tasks are not gone
+        gone = [task for task in self._answered[:-1] if not self.site.task(task).exists()]
         for task in gone:
             remove_published(self.site.results, str(task))
             self._answered.remove(task)

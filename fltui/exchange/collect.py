@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.errors import ExchangeError, RefusedError
+from fltui.exchange.durable import sync_folder
 from fltui.exchange.layout import SiteFolder, TaskId, array_files
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, decode, digest
 from fltui.exchange.npy import file_size, header, open_beneath, read_array, read_bytes, read_checked, write_all
+from fltui.exchange.publish import put_bytes
 from fltui.model import NUM_STEPS, Params
 
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -65,8 +67,8 @@ def read_params(site: SiteFolder, task: Task) -> Params:
     return params
 
 
-def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec | None) -> Result:
-    """The manifest of the answer to `task`, checked against it.
+def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec | None) -> tuple[Result, bytes]:
+    """The manifest of the answer to `task`, checked against it, and its bytes.
 
     Args:
         site: who answers: the folder, whatever the manifest says.
@@ -80,7 +82,8 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
     """
     where = f"results/{task.task_id}.json"
     with open_beneath(site.root, "results", f"{task.task_id}.json") as fd:
-        result = decode(read_bytes(fd, MANIFEST_LIMIT, where), Result, where)
+        data = read_bytes(fd, MANIFEST_LIMIT, where)
+    result = decode(data, Result, where)
     if (
         result.site != site.name
         or result.task_id != task.task_id
@@ -99,11 +102,20 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
         _check_spec(result.arrays, expected, where)
     elif not result.arrays:
         raise RefusedError(f"{where} has no arrays and there is no model yet to fall back on")
-    return result
+    return result, data
 
 
-def store_arrays(site: SiteFolder, result: Result, store: Path, *, durable: bool = False) -> None:
+def store_arrays(
+    site: SiteFolder, result: Result, store: Path, *, manifest: bytes = b"", durable: bool = False
+) -> None:
     """Copy every array of a checked manifest into the private store, as ``<digest>.npy``.
+
+    Args:
+        site: who sent it.
+        result: the manifest.
+        store: the private store.
+        manifest: its bytes, where they are to be kept, too, as ``<digest>.json``.
+        durable: content and names survive a power cut when this returns, so that the journal may tell of them.
 
     Raises:
         NotYetError: an array is missing, short or different from its digest.
@@ -113,6 +125,10 @@ def store_arrays(site: SiteFolder, result: Result, store: Path, *, durable: bool
         where = f"results/{result.task_id}/{entry.file}"
         with open_beneath(site.root, "results", result.task_id, entry.file) as fd:
             _store_array(fd, entry, store, where, durable=durable)
+    if manifest:
+        put_bytes(manifest, store / f"{digest(manifest)}.json", store, durable=durable)
+    elif durable:
+        sync_folder(store)
 
 
 def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, *, durable: bool) -> None:

@@ -74,9 +74,17 @@ def run_stamp(run: str) -> str:
     return found[1] if found else ""
 
 
+END = "end"
+"""The name in the id of the manifest that ends a run; no task has it."""
+
+
 @dataclass(frozen=True, order=True)
 class TaskId:
-    """Which task: run, round, name and attempt. Its text is the task's file name."""
+    """Which task: run, round, name and attempt. Its text is the task's file name.
+
+    The end of a run has an id, too: that of the newest task it ends, with the name ``end``. A task that is newer than the
+    end revives the run, so that no deletion has to reach a site.
+    """
 
     run: str
     round: int
@@ -94,6 +102,30 @@ class TaskId:
             return None
         task = cls(found["run"], int(found["round"]), found["name"], int(found["attempt"]))
         return task if str(task) == text else None
+
+    @property
+    def is_end(self) -> bool:
+        """Whether this is the end of a run."""
+        return self.name == END
+
+    @property
+    def age(self) -> tuple[int, int]:
+        """Round and attempt: greater is newer, within one run."""
+        return self.round, self.attempt
+
+    def end(self) -> TaskId:
+        """The id of the manifest that ends the run at this task."""
+        return TaskId(self.run, self.round, END, self.attempt)
+
+
+def running(ids: Iterable[TaskId]) -> dict[str, tuple[int, int]]:
+    """The runs among `ids` that have not ended, each with the age of its newest task."""
+    newest: dict[str, tuple[int, int]] = {}
+    ends: dict[str, tuple[int, int]] = {}
+    for one in ids:
+        known = ends if one.is_end else newest
+        known[one.run] = max(known.get(one.run, one.age), one.age)
+    return {run: age for run, age in newest.items() if run not in ends or ends[run] < age}
 
 
 def array_files(names: Iterable[str]) -> dict[str, str]:
@@ -159,9 +191,22 @@ class SiteFolder:
         """Temporary files of one side, ``"server"`` or ``"site"``: same file system, never watched, never synced."""
         return self.root / f".syncthing.fltui.{side}"
 
-    def end(self, run: str) -> Path:
-        """The manifest that ends a run for this site."""
-        return self.tasks / f"{run}.end.json"
+    def task(self, task_id: TaskId) -> Path:
+        """The manifest of a task, or of the end of a run."""
+        return self.tasks / f"{task_id}.json"
+
+    def result(self, task_id: TaskId) -> Path:
+        """The manifest of the answer to a task."""
+        return self.results / f"{task_id}.json"
+
+    def published(self) -> list[TaskId]:
+        """All tasks and ends that are there.
+
+        Raises:
+            OSError: the folder cannot be listed.
+        """
+        names = (name[:-5] for name in os.listdir(self.tasks) if name.endswith(".json"))  # noqa: PTH208 - faster
+        return [found for name in names if (found := TaskId.parse(name))]
 
 
 @dataclass(frozen=True)

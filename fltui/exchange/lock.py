@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -26,21 +27,32 @@ def hold(path: Path) -> int | None:
     """
     if sys.platform == "win32":
         return None
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    for left in reversed(range(_TRIES)):
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not left:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not left:
+                    os.close(fd)
+                    raise
+                time.sleep(_PAUSE)  # `is_held` of another process holds it for a moment, and does not tell when it ends
+            except OSError:
                 os.close(fd)
-                raise
-            time.sleep(_PAUSE)  # `is_held` of another process holds it for a moment, and says nothing when it lets go
-        except OSError:
-            os.close(fd)
-            return None
-        else:
-            break
-    return fd
+                return None
+            else:
+                break
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                return fd
+        os.close(fd)  # it was let go and removed meanwhile
+
+
+def let_go(path: Path, fd: int) -> None:
+    """Let go of what `hold` gave, and leave no file behind."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    os.close(fd)
 
 
 def is_held(path: Path) -> bool:

@@ -15,6 +15,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from fltui.errors import BadInputError, ExchangeError, NotYetError
+from fltui.exchange.durable import make_folder, sync_folder
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
 from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
@@ -54,7 +55,14 @@ def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durab
 def put_arrays(
     params: Mapping[str, NDArray[Any]], folder: Path, staging: Path, *, durable: bool = False
 ) -> list[ArrayEntry]:
-    """Write every array into `folder` and return the manifest's entries in sorted order of the names."""
+    """Write every array into `folder` and return the manifest's entries in sorted order of the names.
+
+    Args:
+        params: name to array.
+        folder: may be new; the folder above it exists.
+        staging: see `put_bytes`.
+        durable: fsync the files, then `folder`, then the folder above: there a manifest is to name what survives.
+    """
     folder.mkdir(exist_ok=True)
     entries = []
     for name, file in array_files(params).items():
@@ -62,23 +70,29 @@ def put_arrays(
         entries.append(write_array(beside, name, params[name], file=file, durable=durable))
         os.replace(beside, folder / file)
     if durable:
-        sync_folder(folder)
+        _sync_arrays(folder)
     return entries
 
 
 def put_copies(files: Mapping[str, Path], folder: Path, staging: Path, *, durable: bool = False) -> None:
-    """Copy whole files into `folder`, each under its key's name, read-only; block sharing where the disk can."""
+    """Copy whole files into `folder`, each under its key's name, read-only; block sharing where the disk can.
+
+    `durable` is that of `put_arrays`.
+    """
     folder.mkdir(exist_ok=True)
     for name, source in files.items():
         beside = staging / f"{folder.name}.{name}"
         copy_file(source, beside, durable=durable)
         os.replace(beside, folder / name)
     if durable:
-        sync_folder(folder)
+        _sync_arrays(folder)
 
 
-def put_links(files: Mapping[str, Path], folder: Path, staging: Path) -> None:
-    """Give whole files a second name in `folder`, each under its key; copies where the disk has no hard links."""
+def put_links(files: Mapping[str, Path], folder: Path, staging: Path, *, durable: bool = False) -> None:
+    """Give whole files a second name in `folder`, each under its key; copies where the disk has no hard links.
+
+    `durable` is that of `put_arrays`; the content of the files is synced already.
+    """
     folder.mkdir(exist_ok=True)
     for name, source in files.items():
         target = folder / name
@@ -89,7 +103,16 @@ def put_links(files: Mapping[str, Path], folder: Path, staging: Path) -> None:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-            put_copies({name: source}, folder, staging)
+            put_copies({name: source}, folder, staging, durable=durable)
+    if durable:
+        _sync_arrays(folder)
+
+
+def _sync_arrays(folder: Path) -> None:
+    """The names of the arrays, then that of their folder: a new folder is a name, too, and nobody promises that it is
+    written before the manifest beside it."""
+    sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
@@ -119,8 +142,10 @@ def remove_published(folder: Path, stem: str) -> None:
         shutil.rmtree(folder / stem)
 
 
-def open_site(site: SiteFolder, side: str) -> None:
+def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
     """Make the folders of a site that `side`, ``"server"`` or ``"site"``, needs; those that exist stay as they are.
+
+    With `durable` their names survive a power cut, whichever side made them.
 
     Raises:
         BadInputError: a folder cannot be made or written.
@@ -128,8 +153,13 @@ def open_site(site: SiteFolder, side: str) -> None:
     needed = [site.tasks, site.results, site.staging(side)] + ([site.logs] if side == "site" else [])
     written = site.tasks if side == "server" else site.results
     try:
+        make_folder(site.root, durable=durable)
         for folder in needed:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
+        if durable:
+            for folder in (site.root, site.root.parent):
+                with contextlib.suppress(PermissionError):  # not readable for this user: others have prepared it
+                    sync_folder(folder)
     except OSError as error:
         reason = f"{error.strerror} ({error.filename})"
         raise BadInputError(f"site folder {site.root} cannot be prepared: {reason}") from error
@@ -185,7 +215,7 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
     """
     exchange = ExchangeFolder(root)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root, durable=durable)
         if not exchange.about.exists():
             beside = root / f".syncthing.fltui.{secrets.token_hex(8)}"
             put_document(ExchangeAbout(PROTOCOL, secrets.token_hex(8)), beside, root, durable=durable)
@@ -196,18 +226,11 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
             except OSError:
                 os.replace(beside, exchange.about)
             beside.unlink(missing_ok=True)
+            if durable:
+                sync_folder(root)
     except OSError as error:
         raise BadInputError(f"exchange folder {root} cannot be used: {error.strerror} ({error.filename})") from error
     if not os.access(root, os.W_OK):
         raise BadInputError(f"exchange folder {root} is read-only for this user; give --exchange a writable folder")
     check_exchange(exchange)
     return exchange
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

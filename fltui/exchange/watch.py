@@ -6,6 +6,7 @@ something looks for it again and again with a `Backoff`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -76,12 +77,19 @@ class Watcher:
 
             # It warns of events that come while it stops; what is a hint may be lost.
             logging.getLogger("watchdog").addHandler(logging.NullHandler())
-            self._observer = Observer()
-            self._observer.daemon = True
-            self._observer.start()
+            observer = Observer()
+            observer.daemon = True
+            with contextlib.suppress(
+                OSError
+            ):  # no more inotify instances for this user: whoever waits looks for itself
+                observer.start()
+                self._observer = observer
 
     def add(self, folder: Path) -> None:
-        """Report what is created in, moved into or closed after writing in `folder` itself."""
+        """Report what is created in, moved into or closed after writing in `folder` itself.
+
+        A folder that cannot be watched, or one too many for this user, gives no events; those are a hint.
+        """
         if self._observer is None or folder in self._watches:
             return
         from watchdog import events
@@ -100,7 +108,8 @@ class Watcher:
         ]
         if self._writes:
             kinds.append(events.FileModifiedEvent)
-        self._watches[folder] = self._observer.schedule(Handler(self._arrived), str(folder), event_filter=kinds)
+        with contextlib.suppress(OSError):
+            self._watches[folder] = self._observer.schedule(Handler(self._arrived), str(folder), event_filter=kinds)
 
     def close(self) -> None:
         """Stop the observer's threads and wait for them."""

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from fltui.errors import BadInputError, RefusedError
+from fltui.exchange.durable import sync_folder, sync_tree
 from fltui.exchange.layout import array_files, check_name
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import canonical, map_array
@@ -71,8 +72,13 @@ class _ClientConfig(msgspec.Struct):
     task_result_filters: list[Any] = []
 
 
-def write_job(job: Job, folder: Path) -> Path:
+def write_job(job: Job, folder: Path, *, durable: bool = False) -> Path:
     """Write `job` as `folder`, replacing an exported job that is there.
+
+    Args:
+        job: what to write.
+        folder: where; the folder above is made where it is missing.
+        durable: let the job survive a power cut.
 
     Raises:
         BadInputError: `folder` holds something else, or a file cannot be copied.
@@ -84,9 +90,13 @@ def write_job(job: Job, folder: Path) -> Path:
         with tempfile.TemporaryDirectory(prefix=".fltui-", dir=folder.parent) as beside:
             whole = Path(beside) / folder.name
             _write_parts(job, whole)
+            if durable:
+                sync_tree(whole)
             if folder.exists():
                 shutil.rmtree(folder)
             whole.rename(folder)
+        if durable:
+            sync_folder(folder.parent)
     except OSError as error:
         raise BadInputError(f"job {job.name} cannot be exported to {folder}: {error}") from error
     return folder

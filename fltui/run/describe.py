@@ -10,6 +10,8 @@ from fltui.run.events import (
     ModelSaved,
     RequestRefused,
     ResultAccepted,
+    ResultDelayed,
+    ResultDiscarded,
     ResultRejected,
     RoundFinished,
     RoundStarted,
@@ -43,6 +45,11 @@ def describe(event: AnyEvent) -> tuple[str, str]:
             return "DEBUG", f"round {event.round}: result of {event.site} accepted{metrics_text(event.metrics)}"
         case ResultRejected():
             return "WARN", f"round {event.round}: result of {event.site} rejected: {event.reason}"
+        case ResultDelayed():
+            return "WARN", f"round {event.round}: result of {event.site} is waited for: {event.reason}"
+        case ResultDiscarded():
+            late = "came after the round had ended and does not count"
+            return "WARN", f"round {event.round}: result of {event.site} {late} ({event.task_id})"
         case ModelSaved():
             return "DEBUG", f"model saved in {event.path}, {size_text(event.bytes)}"
         case RoundFinished():

@@ -109,7 +109,7 @@ class TaskPublished(Event, frozen=True, kw_only=True):
 
 
 class ResultAccepted(Event, frozen=True, kw_only=True):
-    """A result is whole, checked and in the store."""
+    """A result is whole, checked and in the store; `manifest` is the digest of its manifest."""
 
     round: int
     site: str
@@ -119,6 +119,7 @@ class ResultAccepted(Event, frozen=True, kw_only=True):
     metrics: dict[str, float]
     arrays: list[ArrayEntry]
     bytes: int
+    manifest: str = ""
 
 
 class ResultRejected(Event, frozen=True, kw_only=True):
@@ -128,6 +129,23 @@ class ResultRejected(Event, frozen=True, kw_only=True):
     site: str
     task_id: str
     reason: str
+
+
+class ResultDelayed(Event, frozen=True, kw_only=True):
+    """A result is announced and not whole, and for a while nothing of it has come; it is waited for on."""
+
+    round: int
+    site: str
+    task_id: str
+    reason: str
+
+
+class ResultDiscarded(Event, frozen=True, kw_only=True):
+    """A result came after its round had ended without it; it is not read."""
+
+    round: int
+    site: str
+    task_id: str
 
 
 class ModelSaved(Event, frozen=True, kw_only=True):
@@ -229,6 +247,8 @@ AnyEvent = (
     | TaskPublished
     | ResultAccepted
     | ResultRejected
+    | ResultDelayed
+    | ResultDiscarded
     | ModelSaved
     | RoundFinished
     | MetricLogged

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.errors import BadInputError
+from fltui.exchange.durable import make_folder, sync_folder
 from fltui.exchange.layout import new_run_id, run_stamp
 from fltui.exchange.lock import hold, is_held
 from fltui.run.journal import read_events, read_journal
@@ -117,8 +118,13 @@ class RunFolder:
                 os.close(fd)
 
 
-def create_run(runs: Path, job_name: str) -> RunFolder:
+def create_run(runs: Path, job_name: str, *, durable: bool = False) -> RunFolder:
     """A new run folder with a new id.
+
+    Args:
+        runs: the folder of run folders.
+        job_name: the first part of the id.
+        durable: let it survive a power cut; what is in it is for those who write it.
 
     Raises:
         BadInputError: it cannot be made.
@@ -126,9 +132,13 @@ def create_run(runs: Path, job_name: str) -> RunFolder:
     while True:
         folder = RunFolder(runs / new_run_id(job_name))
         try:
-            folder.root.mkdir(parents=True)
+            make_folder(runs, durable=durable)
+            folder.root.mkdir()
             for part in (folder.models, folder.store, folder.logs, folder.control):
                 part.mkdir()
+            if durable:
+                sync_folder(folder.root)
+                sync_folder(runs)
         except FileExistsError:
             if not runs.is_dir():
                 raise BadInputError(f"runs folder {runs} is not a folder") from None

@@ -15,10 +15,10 @@ import blake3
 import msgspec
 from numpy.typing import NDArray
 
+from fltui.exchange.durable import sync_file, sync_folder, sync_tree
 from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import NpyReader, NpyWriter, write_array
-from fltui.exchange.publish import sync_folder
 
 
 class ModelAbout(msgspec.Struct, frozen=True):
@@ -100,7 +100,8 @@ class Models:
         arrays = [writer.entries[name] for name in sorted(writer.entries)]
         about = ModelAbout(number, model_digest(arrays), arrays)
         (beside / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
-        if self._durable:
+        if self._durable:  # before the rename: a folder must not be seen under its name without what is in it
+            sync_file(beside / "model.json")
             sync_folder(beside)
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.folder(number))
@@ -129,6 +130,10 @@ class Models:
             os.replace(beside, target)
         except OSError:
             shutil.copytree(self.folder(number), target, dirs_exist_ok=True)
+            if self._durable:
+                sync_tree(target)
+        if self._durable:
+            sync_folder(self.root)
         return target
 
 

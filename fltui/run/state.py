@@ -14,6 +14,8 @@ from fltui.run.events import (
     ModelSaved,
     RequestRefused,
     ResultAccepted,
+    ResultDelayed,
+    ResultDiscarded,
     ResultRejected,
     RoundFinished,
     RoundStarted,
@@ -58,9 +60,14 @@ class SiteState:
 
 @dataclass
 class RoundState:
-    """What is known of one round; of its last attempt, if it was interrupted."""
+    """What is known of one round; of its last attempt, if it was interrupted.
+
+    Attributes:
+        published: site to digest of its task's manifest.
+    """
 
     started: RoundStarted
+    published: dict[str, str] = field(default_factory=dict)
     accepted: dict[str, ResultAccepted] = field(default_factory=dict)
     rejected: dict[str, ResultRejected] = field(default_factory=dict)
     finished: RoundFinished | None = None
@@ -145,6 +152,15 @@ class RunState:
         """Found at once: rounds that are not finished are few, and among the last."""
         return next((found.finished for found in reversed(self.rounds.values()) if found.finished), None)
 
+    def forget(self, before: int) -> None:
+        """Drop what only people look back at: the rounds below `before` and their models. The totals stay.
+
+        It keeps the memory of a server flat, however many rounds it goes through.
+        """
+        for known in (self.rounds, self.models):
+            for number in [number for number in known if number < before]:
+                del known[number]
+
     def site(self, name: str) -> SiteState:
         """The state of a site, made on first mention."""
         return self.sites.setdefault(name, SiteState())
@@ -192,7 +208,7 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.status, state.reason = RunStatus.PAUSED, event.reason
         case RunResumed():
             state.status, state.reason, state.final_model = RunStatus.RUNNING, "", {}
-        case RequestRefused():
+        case RequestRefused() | ResultDelayed() | ResultDiscarded():
             pass
         case RunFinished():
             state.status, state.reason = event.state, event.reason
@@ -212,10 +228,14 @@ def _apply_to_site(
         case SiteLost():
             site.state, site.reason, site.dropped = "lost", event.reason, event.dropped
         case TaskPublished():
+            if event.round in state.rounds:
+                state.rounds[event.round].published[event.site] = event.manifest
             site.state, site.round = "training", event.round
         case ResultAccepted():
-            state.rounds[event.round].accepted[event.site] = event
-            site.state, site.metrics, site.results = "sent", event.metrics, site.results + 1
+            accepted = state.rounds[event.round].accepted
+            site.state, site.metrics = "sent", event.metrics
+            site.results += event.site not in accepted
+            accepted[event.site] = event
         case ResultRejected():
             if state.rounds[event.round].accepted.pop(event.site, None):
                 site.results -= 1

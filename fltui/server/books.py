@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from fltui.exchange.durable import sync_file, sync_folder
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import to_json
@@ -16,25 +17,53 @@ from fltui.run.state import RunState
 
 
 class MetricsTable:
-    """Writes ``metrics.csv``: a row per round, site and metric; an empty site is the model as a whole."""
+    """Writes ``metrics.csv``: a row per round, site and metric; an empty site is the model as a whole.
+
+    All of it stands in the journal, too: a full disk costs rows and not the run, and `write_metrics` makes them again.
+
+    Attributes:
+        lacks_rows: a row could not be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", newline="", buffering=1)
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(("round", "site", "metric", "value"))
+        self.lacks_rows = False
 
     def add(self, number: int, site: str, metrics: Mapping[str, float]) -> None:
         """Append one round's metrics of a site."""
-        self._rows.writerows((number, site, name, value) for name, value in metrics.items())
+        try:
+            self._rows.writerows((number, site, name, value) for name, value in metrics.items())
+        except OSError:
+            self.lacks_rows = True
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(OSError):  # a full disk was told when the row was added
+        with contextlib.suppress(OSError):
             self._file.close()
 
 
-def write_summary(folder: RunFolder, state: RunState, finished: RunFinished) -> None:
-    """Write ``summary.json``: the outcome, the sites and the rounds."""
+def write_metrics(path: Path, state: RunState) -> MetricsTable:
+    """A table with the rows of all finished rounds, open for more.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    table = MetricsTable(path)
+    for number, found in state.rounds.items():
+        if found.finished is not None:
+            for site in sorted(found.finished.weights):
+                table.add(number, site, found.accepted[site].metrics)
+            table.add(number, "", found.finished.metrics)
+    return table
+
+
+def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, durable: bool = False) -> None:
+    """Write ``summary.json``: the outcome, the sites and the rounds.
+
+    With `durable` it survives a power cut, and so does ``metrics.csv``: nobody makes them again once the run is over.
+    """
     summary = {
         **{
             name: value
@@ -51,3 +80,7 @@ def write_summary(folder: RunFolder, state: RunState, finished: RunFinished) -> 
         },
     }
     folder.summary.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
+    if durable:
+        sync_file(folder.summary)
+        sync_folder(folder.root)
+        sync_file(folder.metrics)

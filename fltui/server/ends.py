@@ -5,26 +5,36 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, running
 from fltui.exchange.manifest import End, RunOutcome
 from fltui.exchange.publish import put_document
 from fltui.run.folder import RunFolder
 
 
-def put_end(site: SiteFolder, run: str, outcome: RunOutcome, reason: str, *, durable: bool = False) -> None:
-    """End a run for one site; where its folder is gone it misses the end, others do not."""
-    end = End(PROTOCOL, run, outcome, reason)
+def put_end(site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, *, durable: bool = False) -> None:
+    """End a run for one site, at the run's newest task; where its folder is gone it misses the end, others do not."""
+    end = End(PROTOCOL, last.run, outcome, reason)
     with contextlib.suppress(OSError):
-        put_document(end, site.end(run), site.staging("server"), durable=durable)
+        put_document(end, site.task(last.end()), site.staging("server"), durable=durable)
 
 
-def take_back_end(site: SiteFolder, run: str) -> None:
-    """Let a run that had ended go on for a site."""
+def has_ended(site: SiteFolder, last: TaskId) -> bool:
+    """Whether the run has ended for a site, at its newest task `last` or later."""
+    try:
+        return any(one.run == last.run and one.is_end and one.age >= last.age for one in site.published())
+    except OSError:
+        return False
+
+
+def take_back_ends(site: SiteFolder, run: str) -> None:
+    """Let a run that had ended go on for a site. A newer task does that too; this serves those who come before it."""
     with contextlib.suppress(OSError):
-        site.end(run).unlink()
+        for one in site.published():
+            if one.run == run and one.is_end:
+                site.task(one).unlink(missing_ok=True)
 
 
-def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "") -> None:
+def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "", *, durable: bool = False) -> None:
     """End runs of `runs` whose server died, for sites that still hold their tasks: they are to serve another run.
 
     A client that is not started for one run takes the task it finds; without this it would answer a dead run for ever.
@@ -33,10 +43,13 @@ def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "") -> No
         exchange: the exchange folder.
         runs: folder of run folders.
         resumed: a run that is about to go on, and is left alone.
+        durable: let the ends survive a power cut.
     """
     for site in exchange.sites():
-        tasks = [task for path in site.tasks.glob("*.json") if (task := TaskId.parse(path.stem))]
-        for run in {task.run for task in tasks} - {resumed}:
-            folder = RunFolder(runs / run)
-            if folder.journal.is_file() and not folder.is_alive() and not site.end(run).exists():
-                put_end(site, run, "FINISHED:ABORTED", "its server died, and another run has begun")
+        with contextlib.suppress(OSError):
+            for run, (number, attempt) in running(site.published()).items():
+                folder = RunFolder(runs / run)
+                if run != resumed and folder.journal.is_file() and not folder.is_alive():
+                    last = TaskId(run, number, "train", attempt)
+                    reason = "its server died, and another run has begun"
+                    put_end(site, last, "FINISHED:ABORTED", reason, durable=durable)

@@ -1,28 +1,29 @@
-"""The engine: runs a job's workflow over an exchange folder and keeps the run folder's books."""
+"""The engine: runs a job's workflow over an exchange folder to the end of the run, whatever happens meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MALFORMED, Logged
+from fltui.exchange.outage import is_away
 from fltui.exchange.publish import open_site
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.job.job import Job
-from fltui.model import Params
 from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
-    ModelSaved,
     RequestRefused,
-    RoundFinished,
+    ResultDiscarded,
     RunFinished,
     RunPaused,
     RunResumed,
@@ -34,21 +35,22 @@ from fltui.run.events import (
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
 from fltui.run.logs import ServerLog
-from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState, apply
-from fltui.server.books import MetricsTable, write_summary
+from fltui.server.books import MetricsTable, write_metrics, write_summary
 from fltui.server.ends import put_end
+from fltui.server.federation import RunFederation
+from fltui.server.late import LateResults
 from fltui.server.mirror import Mirror
-from fltui.server.past import Past, last_model, reopen_journal, reopen_sites, tidy_run, write_metrics
+from fltui.server.outage import Outage, Reserve, outage_of
+from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
-from fltui.server.round import Round, RoundPlace
-from fltui.workflows.workflow import Answer, Request, Workflow
+from fltui.workflows.workflow import Workflow
 
 
 class Engine:
-    """One run, from start to finish. It is the `Federation` that the workflow sees.
+    """One run, from start to finish.
 
     Args:
         job: what is run.
@@ -82,12 +84,14 @@ class Engine:
         self._fleet = fleet
         self._options = options
         self._resumed = resumed
-        self._models = Models(folder.models, durable=options.durable)
         self._retention = Retention(exchange, folder.store, options)
+        self._late = LateResults(exchange, options.keep_rounds)
+        self._reserve = Reserve(folder.root / ".reserve")
+        self._outage: Outage | None = None
+        self._untold: list[AnyEvent] = []
         self._roster = Roster(self._joined, self._lost, self._wake)
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._mirrors: dict[str, Mirror] = {}
-        self._round: Round | None = None
         self._hints: set[str] = set()
         self._waiter: asyncio.Future[None] | None = None
         self._body: asyncio.Task[None] | None = None
@@ -95,9 +99,10 @@ class Engine:
         self._fault: OSError | None = None
         self._over = False
         self._journal: Journal
+        self._federation: RunFederation
         self._metrics: MetricsTable
         self._server_log: ServerLog
-        self._watcher: Watcher
+        self._watcher: Watcher | None = None
         self._loop: asyncio.AbstractEventLoop
 
     def follow(self, follower: Callable[[AnyEvent], None]) -> None:
@@ -106,7 +111,9 @@ class Engine:
 
     def abort(self, reason: str) -> None:
         """End the run as soon as possible; call it in the event loop's thread."""
-        if self._abort is None:
+        if self._over:
+            self._fleet.hurry()
+        elif self._abort is None:
             self._abort = reason
             if self._body is not None:
                 self._body.cancel()
@@ -124,7 +131,7 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()
         for site in self.job.sites:
-            open_site(self._exchange.site(site), "server")
+            open_site(self._exchange.site(site), "server", durable=self._options.durable)
         with self.folder.held():
             return await self._run_held()
 
@@ -132,9 +139,8 @@ class Engine:
         with ExitStack() as opened:
             past = self._open_books(opened)
             begun = self._go_on(past) if self._resumed else self._begin()
-            self._watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
-            opened.callback(self._watcher.close)
-            self._watcher.add(self.folder.control)
+            self._watch()
+            opened.callback(self._watch_no_more)
             for follower in (self._keep_state, self._server_log.event, *self._followers):
                 self._journal.follow(follower)
             try:
@@ -143,6 +149,25 @@ class Engine:
                 raise self._unusable(error) from error
             if self._resumed:
                 reopen_sites(self._exchange, past, durable=self._options.durable)
+            self._federation = RunFederation(
+                job=self.job,
+                folder=self.folder,
+                exchange=self._exchange,
+                fleet=self._fleet,
+                options=self._options,
+                roster=self._roster,
+                journal=self._journal,
+                metrics=self._metrics,
+                retention=self._retention,
+                late=self._late,
+                state=self.state,
+                wait=self._wait,
+                accepted=self._mirror,
+                going_on=past.going_on,
+            )
+            self.state.forget(self.state.next_round - 2)
+            self._reserve.take()
+            opened.callback(self._reserve.release)
             return await self._run()
 
     def _open_books(self, opened: ExitStack) -> Past:
@@ -159,9 +184,9 @@ class Engine:
                 self._journal = Journal(self.folder.journal, durable=durable)
             opened.callback(self._journal.close)
             if self._resumed:
-                tidy_run(self.folder, past.state)
-            self._metrics = opened.enter_context(closing(MetricsTable(self.folder.metrics)))
-            write_metrics(self._metrics, past.state)
+                past.going_on = unfinished_round(self.folder, self._exchange, past.state)
+                tidy_run(self.folder, past)
+            self._metrics = opened.enter_context(closing(write_metrics(self.folder.metrics, past.state)))
             self._server_log = opened.enter_context(closing(ServerLog(self.folder.logs / "server.log")))
         except OSError as error:
             raise self._unusable(error) from error
@@ -199,7 +224,7 @@ class Engine:
             self._attend(site)
         for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
             with contextlib.suppress(BadInputError):
-                open_site(self._exchange.site(site), "server")
+                open_site(self._exchange.site(site), "server", durable=self._options.durable)
                 self._attend(site)
         status, reason = RunStatus.FAILED, "an error inside the server; its traceback is in logs/server.log"
         try:
@@ -220,22 +245,62 @@ class Engine:
         return finished
 
     async def _run_body(self) -> None:
-        self._body = asyncio.create_task(self._start_and_run())
-        if self._abort is not None or self._fault is not None:
-            self._body.cancel()
-        try:
-            await self._body
-        except asyncio.CancelledError:
-            if self._fault is not None:
-                raise self._fault from None
-            if self._abort is None:
-                raise
-            raise RunAbortedError(self._abort) from None
+        """Run the workflow; after an outage again, from where the journal says it is.
+
+        Raises:
+            RunFailedError, RunAbortedError: the run cannot or must not go on.
+            OSError: an error that would come again.
+        """
+        while True:
+            self._body = asyncio.create_task(self._start_and_run())
+            if self._abort is not None or self._fault is not None:
+                self._body.cancel()
+            try:
+                return await self._body
+            except asyncio.CancelledError:
+                if self._abort is not None:
+                    raise RunAbortedError(self._abort) from None
+                if self._fault is None:
+                    raise
+                error, self._fault = self._fault, None
+            except OSError as found:
+                error = found
+            size = max((model.bytes for model in self.state.models.values()), default=0)
+            self._outage = outage_of(error, self._exchange, self.folder, size)
+            if self._outage is None:
+                raise error
+            unfinished = self.state.next_round in self.state.rounds
+            self._federation.going_on = self.state.next_round if unfinished else None
 
     async def _start_and_run(self) -> None:
+        if self._outage is not None:
+            await self._sit_out(self._outage)
         if self.state.next_round < self._workflow.rounds.stop:
-            await self._fleet.start(self._roster, self._wait)
-        await self._workflow.run(self)
+            await self._fleet.start(self._roster, self._wait, self._federation.asked)
+        await self._workflow.run(self._federation)
+
+    async def _sit_out(self, outage: Outage) -> None:
+        """Pause until an outage is over. People may ask meanwhile; nothing else is done."""
+        paused, told, backoff = self._roster.paused, False, Backoff()
+        before = self.state.reason
+        self._reserve.release()
+        while True:
+            if not told:
+                with contextlib.suppress(OSError):  # no word fits on the disk: told as soon as one does
+                    self._journal.append(RunPaused(reason=outage.reason))
+                    told = True
+            if outage.is_over():
+                break
+            await self._pause(backoff.next())
+            self._take_requests()
+        self._outage = None
+        for event in self._untold:
+            self._journal.append(event)
+        self._untold.clear()
+        if told:
+            self._journal.append(RunPaused(reason=before) if paused else RunResumed())
+        self._watch()
+        self._reserve.take()
 
     def _fail(self, error: OSError) -> None:
         """End the run for an error in what the event loop calls; the loop would print it and go on."""
@@ -251,18 +316,19 @@ class Engine:
             RunFailedError: the end cannot be written into the journal.
         """
         self._over = True
+        self._reserve.release()
+        newest, durable = self._federation.newest, self._options.durable
         for site in self._mirrors.keys() - self._roster.dropped:
-            folder, durable = self._exchange.site(site), self._options.durable
-            put_end(folder, self.folder.run, status.outcome, reason, durable=durable)
+            put_end(self._exchange.site(site), newest, status.outcome, reason, durable=durable)
         with contextlib.suppress(OSError):
-            self._retention.sweep(self._round)
+            self._retention.sweep(self._federation.round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
             with contextlib.suppress(OSError):
                 mirror.finish()
         final: dict[str, str] = {}
         try:
-            final = self._final_model()
+            final = self._federation.final_model()
         except (OSError, *MALFORMED) as error:
             if status is RunStatus.COMPLETED:
                 status, reason = RunStatus.FAILED, f"the final model cannot be put into models/final: {error}"
@@ -275,8 +341,13 @@ class Engine:
             metrics=self.state.metrics,
             seconds=time.monotonic() - self.state.monotonic_start,
         )
+        with contextlib.suppress(OSError, BadInputError):
+            if self._metrics.lacks_rows:
+                self._metrics.close()
+                self._metrics = write_metrics(self.folder.metrics, self.folder.state())
+        self._metrics.close()
         with contextlib.suppress(OSError):
-            write_summary(self.folder, self.state, finished)
+            write_summary(self.folder, self.state, finished, durable=durable)
         try:
             return self._journal.append(finished)
         except OSError as error:
@@ -284,111 +355,19 @@ class Engine:
                 f"run {self.folder.run} has ended and {error.filename} cannot tell: {error.strerror}; {reason}"
             ) from error
 
-    def _final_model(self) -> dict[str, str]:
-        """Let ``models/final`` lead to the newest model; parameter name to file, empty where no round was finished."""
-        if not self.state.rounds_done:
-            return {}
-        pointer = self._models.point("final", self.state.next_round)
-        entries = self._models.load(self.state.next_round).entries
-        return {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
-
-    # What the workflow sees: `Federation`.
-
-    async def sites(self, at_least: int) -> tuple[str, ...]:
-        """See `Federation.sites`."""
-        roster, named = self._roster, self.job.sites
-        patience = self._options.wait if self._fleet.returns() else 0.0
-        deadline, backoff = time.monotonic() + patience, Backoff()
-        while roster.paused or len(roster.present) < at_least:
-            if roster.paused:
-                await self._wait(backoff.next())
-                deadline = time.monotonic() + patience
-                continue
-            left = deadline - time.monotonic()
-            if left <= 0 or (named and len(roster.possible(named)) < at_least):
-                gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
-                raise RunFailedError(
-                    f"round {self.state.next_round} cannot start: {len(roster.present)} of {at_least} sites needed "
-                    f"are there; {gone}"
-                )
-            await self._wait(min(backoff.next(), left))
-        return tuple(sorted(roster.present))
-
-    async def ask(self, request: Request) -> list[Answer]:
-        """See `Federation.ask`."""
-        place = RoundPlace(
-            run=self.folder.run,
-            exchange=self._exchange,
-            store=self.folder.store,
-            roster=self._roster,
-            append=self._journal.append,
-            accepted=self._mirror,
-            threads=self._options.threads,
-            mandatory=frozenset(self.job.mandatory_clients),
-            link=self._fleet.same_user,
-            durable=self._options.durable,
-        )
-        before, last = self.state.rounds.get(request.round), self._round
-        attempt = before.started.attempt if before else 1
-        if before and (last is None or last.request.round != request.round):
-            attempt += 1  # another process was at it
-        self._round = Round(place, request, attempt)
-        try:
-            return await self._round.collect(self._wait)
-        finally:
-            self._retention.published(self._round.published)
-
-    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
-        """See `Federation.begin`."""
-        first = self.state.next_round
-        if first > rounds.start:
-            return last_model(self._models, self.state), range(first, rounds.stop)
-        with self._models.new(rounds.start, list(params)) as new:
-            for name, array in params.items():
-                new.add(name, array)
-        return self._saved(rounds.start), rounds
-
-    def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
-        """See `Federation.new_model`."""
-        return self._models.new(round_number, names)
-
-    def finish_round(
-        self, request: Request, answers: list[Answer], update_norm: float, metrics: dict[str, float]
-    ) -> StoredModel:
-        """See `Federation.finish_round`."""
-        round_ = self._round
-        if round_ is None:
-            raise ValueError("finish_round() follows ask()")
-        model = self._saved(request.round + 1)
-        seconds = time.monotonic() - round_.started
-        self._journal.append(
-            RoundFinished(
-                round=request.round,
-                weights={answer.site: answer.weight for answer in answers},
-                metrics=metrics,
-                update_norm=update_norm,
-                model=model.digest,
-                seconds=seconds,
-                first_result=min(round_.arrivals),
-                last_result=max(round_.arrivals),
-                aggregation=seconds - max(round_.arrivals),
-                bytes_out=round_.bytes_out,
-                bytes_in=round_.bytes_in,
-            )
-        )
-        for answer in answers:
-            self._metrics.add(request.round, answer.site, answer.metrics)
-        self._metrics.add(request.round, "", metrics)
-        self._retention.finished(round_)
-        return model
-
     # What happens meanwhile.
 
-    def _saved(self, number: int) -> StoredModel:
-        model = self._models.load(number)
-        path = model.folder.relative_to(self.folder.root).as_posix()
-        self._journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.size))
-        return model
+    def _watch(self) -> None:
+        """Watch the run's requests and the sites' results, anew: what was mounted again is another folder."""
+        self._watch_no_more()
+        self._watcher = watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
+        for folder in (self.folder.control, *(self._exchange.site(site).results for site in self._mirrors)):
+            watcher.add(folder)
+
+    def _watch_no_more(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
 
     def _attend(self, site: str) -> None:
         """Watch a site's results and mirror its logs."""
@@ -397,19 +376,25 @@ class Engine:
             log = None if self._fleet.same_user else self.folder.logs / f"{site}.log"
             known = self.state.sites.get(site, SiteState()).logged
             self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known)
-            self._watcher.add(folder.results)
+            if self._watcher is not None:
+                self._watcher.add(folder.results)
 
     def _joined(self, site: str) -> None:
         if site not in self._mirrors:
-            open_site(self._exchange.site(site), "server")
+            open_site(self._exchange.site(site), "server", durable=self._options.durable)
             self._attend(site)
         self._journal.append(SiteJoined(site=site))
 
     def _lost(self, site: str, reason: str) -> None:
+        self._tell(SiteLost(site=site, reason=reason, dropped=site in self._roster.dropped))
+
+    def _tell(self, event: AnyEvent) -> None:
+        """Write an event from a task or a callback of the event loop; what does not fit on the disk is told later."""
         try:
-            self._journal.append(SiteLost(site=site, reason=reason, dropped=site in self._roster.dropped))
+            self._journal.append(event)
         except OSError as error:
-            self._fail(error)  # it may be told from a task or a callback of the event loop
+            self._untold.append(event)
+            self._fail(error)
 
     def _logged(self, site: str, found: Logged) -> None:
         self._journal.append(
@@ -444,9 +429,11 @@ class Engine:
                 case Abort():
                     self.abort(request.reason)
                 case Pause() if not self._roster.paused:
-                    self._journal.append(RunPaused(reason=request.reason))
+                    self._tell(RunPaused(reason=request.reason))
+                case Resume() if self._outage is not None:
+                    self._tell(RequestRefused(request="resume", reason=self._outage.reason))
                 case Resume() if self._roster.paused:
-                    self._journal.append(RunResumed())
+                    self._tell(RunResumed())
                     self._wake()
                 case Drop():
                     self._drop(request.site, f"dropped: {request.reason}")
@@ -455,11 +442,11 @@ class Engine:
         """Go on without a site; a second time does nothing."""
         if site not in self.state.sites:
             sites = ", ".join(sorted(self.state.sites))
-            self._journal.append(RequestRefused(request="drop", reason=f"there is no site {site!r}, only {sites}"))
+            self._tell(RequestRefused(request="drop", reason=f"there is no site {site!r}, only {sites}"))
         elif site not in self._roster.dropped:
             self._roster.drop(site, reason)
             folder, durable = self._exchange.site(site), self._options.durable
-            put_end(folder, self.folder.run, "FINISHED:ABORTED", reason, durable=durable)
+            put_end(folder, self._federation.newest, "FINISHED:ABORTED", reason, durable=durable)
             self._fleet.drop(site)
 
     def _wake(self) -> None:
@@ -470,16 +457,24 @@ class Engine:
         """Wait for arrivals, changes of the roster or `seconds`; the sites where something arrived."""
         self._fleet.look()
         if not self._hints:
-            self._retention.sweep(self._round)
-            self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(min(seconds, self._fleet.look_every), self._wake)
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
+            self._retention.sweep(self._federation.round)
+            await self._pause(min(seconds, self._fleet.look_every))
         if not self._hints:
+            if is_away(self._exchange.root):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
             self._take_requests()
             for mirror in self._mirrors.values():
                 mirror.look()
+            for site, task_id in self._late.look():
+                self._journal.append(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
         hints, self._hints = self._hints, set()
         return hints
+
+    async def _pause(self, seconds: float) -> None:
+        """Let the event loop go on until something happens, `seconds` at most."""
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(seconds, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()

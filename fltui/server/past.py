@@ -6,17 +6,17 @@ import contextlib
 from dataclasses import dataclass, field
 
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
+from fltui.exchange.durable import sync_folder
 from fltui.exchange.layout import ExchangeFolder, TaskId
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
 from fltui.run.control import take_requests
-from fltui.run.events import AnyEvent, RunStatus, TaskPublished
+from fltui.run.events import AnyEvent, RoundFinished, RunStatus, TaskPublished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
 from fltui.run.models import Models, StoredModel, model_digest
 from fltui.run.state import RunState, apply
-from fltui.server.books import MetricsTable
-from fltui.server.ends import put_end, take_back_end
+from fltui.server.ends import has_ended, put_end, take_back_ends
 
 
 @dataclass
@@ -25,17 +25,22 @@ class Past:
 
     Attributes:
         state: after all its events.
-        tasks: site and task id of everything that was ever published, in that order.
+        tasks: site and task id of everything published that may still be there, in that order.
+        going_on: the unfinished round whose attempt goes on; None if the next round begins, or begins again.
     """
 
     state: RunState = field(default_factory=RunState)
     tasks: list[tuple[str, TaskId]] = field(default_factory=list)
+    going_on: int | None = None
 
     def take(self, event: AnyEvent) -> None:
         """One more event."""
         self.state = apply(self.state, event)
         if isinstance(event, TaskPublished) and (task_id := TaskId.parse(event.task_id)):
             self.tasks.append((event.site, task_id))
+        elif isinstance(event, RoundFinished):
+            oldest = event.round - 2 * self.state.options.keep_rounds  # what is older was cleared away long ago
+            self.tasks = [(site, task_id) for site, task_id in self.tasks if task_id.round >= oldest]
 
 
 def check_resumable(folder: RunFolder, state: RunState) -> None:
@@ -83,49 +88,71 @@ def reopen_journal(folder: RunFolder, rounds: range, *, durable: bool) -> tuple[
     return journal, past
 
 
-def tidy_run(folder: RunFolder, state: RunState) -> None:
+def unfinished_round(folder: RunFolder, exchange: ExchangeFolder, state: RunState) -> int | None:
+    """The round that goes on where the last server left it: the results it took in count, the tasks it published stand.
+
+    There is none after a run that failed or was aborted, where a round begins again with whatever was mended; nor where
+    a private copy of a result is gone or damaged, or the sites were told meanwhile that the run is over.
+    """
+    found = state.rounds.get(state.next_round)
+    if state.status.is_finished or found is None:
+        return None
+    entries = [entry for event in found.accepted.values() for entry in event.arrays]
+    try:
+        for entry in entries:
+            with open_beneath(folder.store, f"{entry.blake3}.npy", links=None) as fd:
+                read_checked(fd, entry, lambda _: None, entry.file)
+    except (OSError, ExchangeError):
+        return None
+    last = TaskId(state.run, found.started.round, found.started.task_name, found.started.attempt)
+    sites = (exchange.site(name) for name, site in state.sites.items() if not site.dropped)
+    return None if any(has_ended(site, last) for site in sites) else state.next_round
+
+
+def tidy_run(folder: RunFolder, past: Past) -> None:
     """Remove what the last server left in the run folder: requests that nobody heard, an outcome that no longer holds,
-    and private copies of results, except those of finished rounds where the run keeps them."""
+    and private copies of results, except those that count and those of finished rounds where the run keeps them."""
+    state = past.state
     for part in (folder.models, folder.store, folder.logs, folder.control):
         part.mkdir(exist_ok=True)
     take_requests(folder.control)
     folder.summary.unlink(missing_ok=True)
-    done = [found for found in state.rounds.values() if found.finished and state.options.keep_results]
-    kept = {f"{entry.blake3}.npy" for found in done for event in found.accepted.values() for entry in event.arrays}
+    counting = [
+        event
+        for number, found in state.rounds.items()
+        if number == past.going_on or (found.finished and state.options.keep_results)
+        for event in found.accepted.values()
+    ]
+    kept = {f"{entry.blake3}.npy" for event in counting for entry in event.arrays}
+    kept |= {f"{event.manifest}.json" for event in counting}
     for path in folder.store.iterdir():
         if path.name not in kept:
             path.unlink(missing_ok=True)
-
-
-def write_metrics(table: MetricsTable, state: RunState) -> None:
-    """Write the rows of all finished rounds."""
-    for number, found in state.rounds.items():
-        if found.finished is not None:
-            for site in sorted(found.finished.weights):
-                table.add(number, site, found.accepted[site].metrics)
-            table.add(number, "", found.finished.metrics)
+    if state.options.durable:
+        sync_folder(folder.root)
 
 
 def reopen_sites(exchange: ExchangeFolder, past: Past, *, durable: bool) -> None:
-    """Let the run go on in the sites' folders: no end, except for dropped sites, and no task to begin with.
+    """Let the run go on in the sites' folders: no end, except for dropped sites.
 
-    The tasks of the round that begins again lose their manifests. Their arrays stay until the round is retired: a
-    script that is at work on them may still need them.
+    The tasks of a round that begins again lose their manifests. Their arrays stay until the round is retired: a script
+    that is at work on them may still need them.
     """
-    run = past.state.run
+    run, state = past.state.run, past.state
+    newest = max((task_id for _, task_id in past.tasks), default=TaskId(run, state.start_round, "train", 0))
     for name, site in past.state.sites.items():
         folder = exchange.site(name)
         if site.dropped:
-            put_end(folder, run, "FINISHED:ABORTED", site.reason, durable=durable)
+            put_end(folder, newest, "FINISHED:ABORTED", site.reason, durable=durable)
         else:
-            take_back_end(folder, run)
+            take_back_ends(folder, run)
         with contextlib.suppress(OSError):
             for path in folder.staging("server").glob(f"{run}.*"):
                 path.unlink()
     for name, task_id in past.tasks:
-        if task_id.round >= past.state.next_round:
+        if task_id.round >= state.next_round and past.going_on is None:
             with contextlib.suppress(OSError):
-                (exchange.site(name).tasks / f"{task_id}.json").unlink()
+                exchange.site(name).task(task_id).unlink()
 
 
 def last_model(models: Models, state: RunState) -> StoredModel:

@@ -20,15 +20,18 @@ SILENCE = 30.0
 LOOK = 0.25
 """Seconds between two looks at the sites' statuses."""
 
+_DEAF = 2.0
+"""Seconds without a look after which silence is not the sites'."""
+
 _FAREWELL = 2.0
 """Seconds that a finished run waits for the scripts' last words."""
 
 
 @dataclass
 class _Seen:
-    """What was last seen of a site, by this process's monotonic clock."""
+    """What was last seen of a site, by this process's monotonic clock; no status where it is only known to be asked."""
 
-    status: Status
+    status: Status | None
     at: float
     fresh: bool
 
@@ -60,12 +63,18 @@ class RemoteSites:
         self._wait = wait
         self._seen: dict[str, _Seen] = {}
         self._roster: Roster | None = None
+        self._asked: frozenset[str] = frozenset()
         self._refused: dict[str, str] = {}
         self._looked = 0.0
 
-    async def start(self, roster: Roster, wait: Wait) -> None:
+    async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
         """Wait for the sites; see `Fleet.start`."""
-        self._roster = roster
+        self._roster, self._asked = roster, asked
+        for name in asked:
+            self._seen.setdefault(name, _Seen(None, time.monotonic(), fresh=False))
+        if asked:
+            self._look_now()
+            return
         deadline = time.monotonic() + self._wait
         backoff = Backoff()
         while True:
@@ -95,7 +104,7 @@ class RemoteSites:
     def _missing(self, site: str) -> str:
         """A site that did not come, with what it said before the server looked for the first time."""
         seen = self._seen.get(site)
-        if seen is None or seen.status.state != "failed":
+        if seen is None or seen.status is None or seen.status.state != "failed":
             return site
         return f"{site} (it failed before this server began: {seen.status.reason[:600]})"
 
@@ -111,6 +120,9 @@ class RemoteSites:
     def drop(self, site: str) -> None:
         """Its script was started by others; the end of the run in its folder tells it."""
 
+    def hurry(self) -> None:
+        """The moment that it waits is short."""
+
     async def stop(self, *, patient: bool) -> None:
         """Wait a moment for the scripts to say that they have finished."""
         deadline = time.monotonic() + (_FAREWELL if patient else 0)
@@ -125,8 +137,12 @@ class RemoteSites:
         return any(status is not None and status.state not in ("finished", "failed") for status in statuses)
 
     def _look_now(self) -> None:
-        first = not self._looked
-        self._looked = time.monotonic()
+        first, now = not self._looked, time.monotonic()
+        if not first and now - self._looked > _DEAF:
+            # Who was not listened to has not been silent: the process was stopped, or sat out an outage.
+            for seen in self._seen.values():
+                seen.at += now - self._looked
+        self._looked = now
         folders = [self._exchange.site(name) for name in self._names] or self._exchange.sites()
         for folder in folders:
             self._look_at(folder, first=first)
@@ -138,16 +154,19 @@ class RemoteSites:
         status = read_status(folder)
         seen = self._seen.get(folder.name)
         if status is not None and status.site == folder.name and status.run in ("", self._run):
-            if seen is None:
+            if seen is None or seen.status is None:
                 # A status that was there before the server may be a leftover: only its change shows life.
-                self._seen[folder.name] = seen = _Seen(status, now, fresh=not first)
+                at = now if seen is None else seen.at
+                self._seen[folder.name] = seen = _Seen(status, at, fresh=not first)
             elif (status.session, status.counter) != (seen.status.session, seen.status.counter):
                 self._seen[folder.name] = seen = _Seen(status, now, fresh=True)
-        if seen is None or not seen.fresh:
+        if seen is not None and now - seen.at > SILENCE:
+            if seen.fresh or folder.name in self._asked:
+                roster.lose(folder.name, f"not heard of for {SILENCE:g} s", silent=True)
             return
-        if now - seen.at > SILENCE:
-            roster.lose(folder.name, f"not heard of for {SILENCE:g} s")
-        elif seen.status.state == "failed":
+        if seen is None or seen.status is None or not seen.fresh:
+            return
+        if seen.status.state == "failed":
             roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
         elif seen.status.state == "finished":
             roster.lose(folder.name, SCRIPT_ENDED)

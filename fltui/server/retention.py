@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -48,4 +49,5 @@ class Retention:
         number = done.request.round
         while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
             site, task_id = self._tasks.popleft()
-            remove_published(self._exchange.site(site).tasks, str(task_id))
+            with contextlib.suppress(OSError):  # a folder that its site has closed keeps what is in it
+                remove_published(self._exchange.site(site).tasks, str(task_id))

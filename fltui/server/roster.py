@@ -18,7 +18,7 @@ class Roster:
     """The sites of one run.
 
     Args:
-        joined: called with a site that can be asked now.
+        joined: called with a site that can be asked now; if it raises, the site has not joined.
         lost: called with a site that cannot be asked any more, and the reason.
         changed: called after either.
     """
@@ -33,6 +33,8 @@ class Roster:
         """Who can be asked."""
         self.absent: dict[str, str] = {}
         """Who cannot any more, and why."""
+        self.silent: set[str] = set()
+        """Who is absent and said nothing of its end: it may be back with an answer to what it was asked."""
         self.dropped: set[str] = set()
         """Who is absent for good, because a person said so."""
         self.paused = False
@@ -44,24 +46,30 @@ class Roster:
     def join(self, site: str) -> None:
         """The site can be asked; one that was dropped is refused without a word."""
         if site not in self.present | self.dropped:
-            self.present.add(site)
             self.absent.pop(site, None)
+            self.silent.discard(site)
             self._joined(site)
+            self.present.add(site)
             self._changed()
 
-    def lose(self, site: str, reason: str) -> None:
-        """The site cannot be asked any more."""
+    def lose(self, site: str, reason: str, *, silent: bool = False) -> None:
+        """The site cannot be asked any more; `silent` if it has just not been heard of."""
         if site not in self.absent:
             self.present.discard(site)
             self.absent[site] = reason
+            if silent:
+                self.silent.add(site)
             self._lost(site, reason)
             self._changed()
+        elif not silent:
+            self.silent.discard(site)
 
     def drop(self, site: str, reason: str) -> None:
         """Go on without the site, whatever it does."""
         if site not in self.dropped:
             self.dropped.add(site)
             self.absent.pop(site, None)
+            self.silent.discard(site)
             self.lose(site, reason)
 
     def drop_before(self, site: str, reason: str) -> None:
@@ -86,12 +94,13 @@ class Fleet(Protocol):
     look_every: float
     """Seconds between two looks, see `look`."""
 
-    async def start(self, roster: Roster, wait: Wait) -> None:
-        """Bring the sites; they join the roster now or later.
+    async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
+        """Bring the sites; they join the roster now or later. Called again after an outage.
 
         Args:
             roster: where they join.
             wait: waits so many seconds at most, for changes and for requests of people.
+            asked: sites that are at a task from before; nobody needs to wait until they show themselves.
 
         Raises:
             RunFailedError: too few came in time.
@@ -108,3 +117,6 @@ class Fleet(Protocol):
 
     async def stop(self, *, patient: bool) -> None:
         """The run is over: let the scripts end, or end them. Nothing that was started survives this."""
+
+    def hurry(self) -> None:
+        """Be patient no longer."""

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import math
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from fltui.errors import NotYetError, RefusedError, RunFailedError
 from fltui.exchange.collect import Spec, read_result, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
-from fltui.exchange.manifest import ArrayEntry, Result, Task, digest, encode
+from fltui.exchange.manifest import ArrayEntry, Task, digest, encode
 from fltui.exchange.npy import NpyReader
+from fltui.exchange.outage import is_away
 from fltui.exchange.publish import put_bytes, put_copies, put_links
 from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, ParamsType
-from fltui.run.events import Event, ResultAccepted, ResultRejected, RoundStarted, TaskPublished
+from fltui.run.events import (
+    Event,
+    ResultAccepted,
+    ResultDelayed,
+    ResultRejected,
+    RoundStarted,
+    TaskPublished,
+)
+from fltui.run.state import RoundState
 from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
 
-DELIVERY_PATIENCE = 30.0
-"""Seconds without any change after which a result whose arrays do not match its manifest is refused."""
-
+STALLED = 30.0
+"""Seconds without any change after which a result whose arrays do not match its manifest is told of."""
 
 _SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
@@ -50,6 +60,8 @@ class RoundPlace:
         accepted: called with a site whose result was accepted.
         threads: how many sites may have a task at once; None for all.
         mandatory: sites that must answer if they are asked.
+        patience: seconds to wait for a site that is needed and silent, and for a result of which nothing more comes.
+        keep: keep the manifests of results beside their arrays.
         link: give sites links to one copy of the model.
         durable: fsync what is published and stored.
     """
@@ -62,6 +74,8 @@ class RoundPlace:
     accepted: Callable[[str], None]
     threads: int | None
     mandatory: frozenset[str]
+    patience: float
+    keep: bool
     link: bool
     durable: bool
 
@@ -71,6 +85,15 @@ class _Asked:
     task: Task
     digest: str
     folder: SiteFolder
+
+
+@dataclass(frozen=True)
+class _Stall:
+    """A result that is not whole: what it looks like, since when, and whether that was told."""
+
+    looks: object
+    since: float
+    told: bool = False
 
 
 class StoreArrays:
@@ -90,28 +113,43 @@ class Round:
 
     Attributes:
         attempt: 1, more where the round was interrupted and begins again.
+        before: what the journal knows of this very attempt, where another process, or this one before an outage, was at
+            it: its results count, its tasks stand.
         started: by the monotonic clock.
-        arrivals: seconds from the start at which results were accepted.
-        bytes_in, bytes_out: sizes of the arrays accepted and sent.
+        arrivals: seconds from the start at which each site's result was accepted; 0 if that was before.
         published: site and task id of every task.
         stored: digests of the private copies made.
+        unanswered: the tasks whose sites were waited for no longer.
     """
 
     place: RoundPlace
     request: Request
     attempt: int = 1
+    before: RoundState | None = None
     started: float = field(default_factory=time.monotonic)
-    arrivals: list[float] = field(default_factory=list)
-    bytes_in: int = 0
-    bytes_out: int = 0
+    arrivals: dict[str, float] = field(default_factory=dict)
     published: list[tuple[str, TaskId]] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
+    unanswered: dict[str, TaskId] = field(default_factory=dict)
     _waiting: deque[str] = field(default_factory=deque)
     _open: dict[str, _Asked] = field(default_factory=dict)
-    _accepted: dict[str, Result] = field(default_factory=dict)
+    _accepted: dict[str, ResultAccepted] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
-    _stalled: dict[str, tuple[object, float]] = field(default_factory=dict)
+    _stalled: dict[str, _Stall] = field(default_factory=dict)
+    _silent_since: dict[str, float] = field(default_factory=dict)
+    _enough_since: float | None = None
+    _copy: Path | None = None
     _moved: bool = False
+
+    @property
+    def bytes_in(self) -> int:
+        """Size of the arrays that count."""
+        return sum(event.bytes for event in self._accepted.values())
+
+    @property
+    def bytes_out(self) -> int:
+        """Size of the arrays sent."""
+        return len(self.published) * self.request.model.size
 
     async def collect(self, wait: Callable[[float], Awaitable[set[str]]]) -> list[Answer]:
         """Ask, wait and take in.
@@ -126,18 +164,7 @@ class Round:
         Raises:
             RunFailedError: the quorum cannot be had any more.
         """
-        request = self.request
-        self.place.append(
-            RoundStarted(
-                round=request.round,
-                task_name=request.task_name,
-                sites=list(request.sites),
-                model=request.model.digest,
-                attempt=self.attempt,
-            )
-        )
-        self._waiting.extend(request.sites)
-        deadline = None if request.timeout is None else self.started + request.timeout
+        self._begin()
         backoff = Backoff()
         hints: set[str] = set()
         while True:
@@ -149,39 +176,59 @@ class Round:
             self._check_quorum()
             if not self._open and not self._waiting:
                 break
-            left = float("inf") if deadline is None else deadline - time.monotonic()
+            left, limit = self._time_left()
             if left <= 0:
-                self._time_out()
+                self._time_out(limit)
                 break
             if len(self._accepted) > before or self._moved:
                 backoff.reset()
             hints = await wait(min(backoff.next(), left))
         self._check_quorum()
-        if not request.model.entries:
+        if not self.request.model.entries:
             self._agree_on_spec()
             self._check_quorum()
         return [self._answer(site) for site in sorted(self._accepted)]
+
+    def agrees(self, before: RoundState) -> bool:
+        """Whether this round's tasks are, byte for byte, those that were published before."""
+        same = before.started.task_name == self.request.task_name and before.started.model == self.request.model.digest
+        return same and all(digest(encode(self._task(site))) == known for site, known in before.published.items())
+
+    def _begin(self) -> None:
+        """Start the round in the journal, or take over what it knows."""
+        request, before = self.request, self.before
+        if before is None:
+            self.place.append(
+                RoundStarted(
+                    round=request.round,
+                    task_name=request.task_name,
+                    sites=list(request.sites),
+                    model=request.model.digest,
+                    attempt=self.attempt,
+                )
+            )
+            self._waiting.extend(request.sites)
+            return
+        for site, event in before.accepted.items():
+            self._accepted[site] = event
+            self.arrivals[site] = 0.0
+            self.stored.update(entry.blake3 for entry in event.arrays)
+        self._failed.update({site: event.reason for site, event in before.rejected.items()})
+        self.published.extend((site, self._task_id) for site in before.published)
+        self._waiting.extend(
+            site for site in before.started.sites if site not in self._accepted and site not in self._failed
+        )
 
     @property
     def _task_id(self) -> TaskId:
         return TaskId(self.place.run, self.request.round, self.request.task_name, self.attempt)
 
-    def _publish_more(self) -> None:
-        limit = self.place.threads or len(self.request.sites)
-        while self._waiting and len(self._open) < limit:
-            site = self._waiting.popleft()
-            if site in self.place.roster.absent:
-                self._failed[site] = self.place.roster.absent[site]
-            else:
-                self._publish(site)
-
-    def _publish(self, site: str) -> None:
-        request, place, task_id = self.request, self.place, self._task_id
-        folder = place.exchange.site(site)
-        task = Task(
+    def _task(self, site: str) -> Task:
+        request = self.request
+        return Task(
             PROTOCOL,
-            place.run,
-            str(task_id),
+            self.place.run,
+            str(self._task_id),
             request.task_name,
             site,
             request.round,
@@ -190,40 +237,63 @@ class Round:
             ParamsType.FULL,
             list(request.model.entries.values()),
         )
+
+    def _publish_more(self) -> None:
+        limit = self.place.threads or len(self._waiting) + len(self._open)
+        while self._waiting and len(self._open) < limit:
+            site = self._waiting.popleft()
+            if site in self.place.roster.absent and not self._is_awaited(site):
+                self._give_up(site, self.place.roster.absent[site])
+            else:
+                self._publish(site)
+
+    def _publish(self, site: str) -> None:
+        place, task_id = self.place, self._task_id
+        folder, task = place.exchange.site(site), self._task(site)
         manifest = encode(task)
-        self._open[site] = _Asked(task, digest(manifest), folder)
-        place.append(
-            TaskPublished(
-                round=request.round,
-                site=site,
-                task_id=task.task_id,
-                manifest=self._open[site].digest,
-                bytes=request.model.size,
+        asked = self._open[site] = _Asked(task, digest(manifest), folder)
+        if self.before is None or site not in self.before.published:
+            place.append(
+                TaskPublished(
+                    round=self.request.round,
+                    site=site,
+                    task_id=task.task_id,
+                    manifest=asked.digest,
+                    bytes=self.request.model.size,
+                )
             )
-        )
+            self.published.append((site, task_id))
+        elif self._is_there(asked, manifest):
+            return
         staging = folder.staging("server")
         try:
             self._publish_model(folder.tasks / task.task_id, staging)
-            put_bytes(manifest, folder.tasks / f"{task_id}.json", staging, durable=place.durable)
+            put_bytes(manifest, folder.task(task_id), staging, durable=place.durable)
         except OSError as error:
-            if error.errno in _SERVER_FAULTS:
+            if error.errno in _SERVER_FAULTS or is_away(place.exchange.root):
                 raise
             place.roster.lose(site, f"its task cannot be published: {error.strerror} ({error.filename})")
-            return
-        self.bytes_out += request.model.size
-        self.published.append((site, task_id))
 
     def _publish_model(self, target: Path, staging: Path) -> None:
         files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
         if not files:
             return
-        if self.place.link and self.published:
+        if self.place.link and self._copy is not None:
             # The model itself is never linked: a site that writes into its task changes the copy of the sites alone.
-            first, task_id = self.published[0]
-            copy = self.place.exchange.site(first).tasks / str(task_id)
-            put_links({name: copy / name for name in files}, target, staging)
-        else:
-            put_copies(files, target, staging, durable=self.place.durable)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # its site may have removed it meanwhile
+                put_links({name: self._copy / name for name in files}, target, staging, durable=self.place.durable)
+                return
+        put_copies(files, target, staging, durable=self.place.durable)
+        self._copy = target
+
+    def _is_there(self, asked: _Asked, manifest: bytes) -> bool:
+        """Whether a task that was published before still stands, whole as far as sizes tell."""
+        arrays = asked.folder.tasks / asked.task.task_id
+        try:
+            sizes = all((arrays / entry.file).stat().st_size == entry.size for entry in asked.task.arrays)
+            return sizes and asked.folder.task(self._task_id).read_bytes() == manifest
+        except OSError:
+            return False
 
     def _take(self, site: str) -> None:
         """Take the site's answer in if it is there and whole, and the site was not dropped."""
@@ -232,69 +302,113 @@ class Round:
             return
         model = self.request.model
         expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
+        files: list[str] = []
         try:
-            result = read_result(asked.folder, asked.task, asked.digest, expected)
+            result, manifest = read_result(asked.folder, asked.task, asked.digest, expected)
+            files = [entry.file for entry in result.arrays]
             if expected is None and result.params_type is ParamsType.DIFF:
-                raise RefusedError("the result is a DIFF, but there is no model yet to add it to")
+                raise RefusedError(
+                    f"results/{asked.task.task_id}.json is a DIFF, but there is no model yet to add it to"
+                )
             self.stored.update(entry.blake3 for entry in result.arrays)
-            store_arrays(asked.folder, result, self.place.store, durable=self.place.durable)
+            kept = manifest if self.place.keep else b""
+            store_arrays(asked.folder, result, self.place.store, manifest=kept, durable=self.place.durable)
         except NotYetError as error:
-            if self._is_stalled(site, asked):
-                self._reject(site, str(error))
+            self._wait_on(site, asked, files, str(error))
             return
         except RefusedError as error:
             self._reject(site, str(error))
             return
         del self._open[site]
         self._stalled.pop(site, None)
-        self._accepted[site] = result
-        size = sum(entry.size for entry in result.arrays)
-        self.bytes_in += size
-        self.arrivals.append(time.monotonic() - self.started)
-        self.place.append(
-            ResultAccepted(
-                round=self.request.round,
-                site=site,
-                task_id=asked.task.task_id,
-                params_type=result.params_type,
-                weight=_weight(result),
-                metrics=result.metrics,
-                arrays=result.arrays,
-                bytes=size,
-            )
+        self.arrivals[site] = time.monotonic() - self.started
+        self._accepted[site] = ResultAccepted(
+            round=self.request.round,
+            site=site,
+            task_id=asked.task.task_id,
+            params_type=result.params_type,
+            weight=float(result.meta.get(NUM_STEPS, 1)),
+            metrics=result.metrics,
+            arrays=result.arrays,
+            bytes=sum(entry.size for entry in result.arrays),
+            manifest=digest(manifest),
         )
+        self.place.append(self._accepted[site])
         self.place.accepted(site)
 
-    def _is_stalled(self, site: str, asked: _Asked) -> bool:
-        """Whether a manifest is there, its arrays do not match, and nothing has changed for too long."""
-        looks = _looks(asked.folder.results, asked.task.task_id)
+    def _wait_on(self, site: str, asked: _Asked, files: Sequence[str], missing: str) -> None:
+        """A result is not whole. If its manifest is there, somebody is delivering it, or nobody any more."""
+        looks, now = _looks(asked.folder.results, asked.task.task_id, files), time.monotonic()
         if looks is None:
-            return False
-        before, since = self._stalled.get(site, (None, 0.0))
-        if looks != before:
-            self._stalled[site] = (looks, time.monotonic())
+            return
+        stall = self._stalled.get(site)
+        if stall is None or looks != stall.looks:
+            self._stalled[site] = _Stall(looks, now)
             self._moved = True
-            return False
-        return time.monotonic() - since > DELIVERY_PATIENCE
+        elif now - stall.since > self.place.patience:
+            self._reject(site, missing)
+        elif now - stall.since > STALLED and not stall.told:
+            self._stalled[site] = replace(stall, told=True)
+            number, task_id = self.request.round, asked.task.task_id
+            self.place.append(ResultDelayed(round=number, site=site, task_id=task_id, reason=missing))
 
     def _reject(self, site: str, reason: str) -> None:
         self._open.pop(site, None)
         self._stalled.pop(site, None)
         self._accepted.pop(site, None)
+        self.arrivals.pop(site, None)
         self._failed[site] = reason
         task_id = str(self._task_id)
         self.place.append(ResultRejected(round=self.request.round, site=site, task_id=task_id, reason=reason))
 
-    def _drop_lost(self) -> None:
-        for site in [site for site in self._open if site in self.place.roster.absent]:
-            self._take(site)  # it may have answered before it went
-            if self._open.pop(site, None):
-                self._failed[site] = self.place.roster.absent[site]
+    def _give_up(self, site: str, reason: str) -> None:
+        """Wait for a site no longer."""
+        if self._open.pop(site, None):
+            self.unanswered[site] = self._task_id
+        self._failed[site] = reason
 
-    def _time_out(self) -> None:
+    def _drop_lost(self) -> None:
+        roster = self.place.roster
+        for site in list(self._open):
+            if site not in roster.absent:
+                self._silent_since.pop(site, None)
+                continue
+            self._take(site)  # it may have answered before it went
+            if site in self._open and not self._is_awaited(site):
+                self._give_up(site, roster.absent[site])
+
+    def _is_awaited(self, site: str) -> bool:
+        """Whether the round needs a site that is silent, and has the patience."""
+        if site not in self.place.roster.silent:
+            return False
+        since = self._silent_since.setdefault(site, time.monotonic())
+        needed = len(self._accepted) < self.request.quorum or site in self.place.mandatory
+        return needed and time.monotonic() - since < self.place.patience
+
+    def _time_left(self) -> tuple[float, str]:
+        """Seconds until the round ends in any case, and why it does."""
+        request, now = self.request, time.monotonic()
+        left, limit = math.inf, ""
+        if request.timeout is not None:
+            left, limit = self.started + request.timeout - now, f"within {request.timeout:g} s"
+        if request.grace is not None and len(self._accepted) >= request.quorum and not self._lacks_mandatory():
+            if self._enough_since is None:
+                self._enough_since = now
+            grace = self._enough_since + request.grace - now
+            if grace < left:
+                left, limit = grace, f"within {request.grace:g} s after {request.quorum} had answered"
+        return left, limit
+
+    def _time_out(self, limit: str) -> None:
         for site in [*self._open, *self._waiting]:
-            self._reject(site, f"no answer within {self.request.timeout:g} s")
+            if site in self._open:
+                self.unanswered[site] = self._task_id
+            self._reject(site, f"no answer {limit}")
         self._waiting.clear()
+
+    def _lacks_mandatory(self) -> bool:
+        asked = self._open.keys() | set(self._waiting) | self._failed.keys()
+        return bool(self.place.mandatory & asked)
 
     def _check_quorum(self) -> None:
         request = self.request
@@ -304,8 +418,9 @@ class Round:
             return
         causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(self._failed.items()))
         need = f"{needed[0]} is mandatory" if needed else f"{request.quorum} needed"
+        asked = len(self._accepted) + len(self._open) + len(self._waiting) + len(self._failed)
         raise RunFailedError(
-            f"round {request.round}: {len(self._accepted)} of {len(request.sites)} sites answered, {need}; {causes}"
+            f"round {request.round}: {len(self._accepted)} of {asked} sites answered, {need}; {causes}"
         )
 
     def _agree_on_spec(self) -> None:
@@ -314,7 +429,7 @@ class Round:
         Raises:
             RunFailedError: no majority.
         """
-        looks = {site: _look_of(result) for site, result in self._accepted.items()}
+        looks = {site: _look_of(event.arrays) for site, event in self._accepted.items()}
         counts = Counter(looks.values()).most_common()
         if len(counts) < 2:
             return
@@ -329,35 +444,34 @@ class Round:
                 self._reject(site, f"sent {look}, while {counts[0][1]} of {len(looks)} sites sent {counts[0][0]}")
 
     def _answer(self, site: str) -> Answer:
-        result = self._accepted[site]
+        event = self._accepted[site]
         return Answer(
             site=site,
-            params_type=result.params_type,
-            weight=_weight(result),
-            metrics=result.metrics,
-            entries={entry.name: entry for entry in result.arrays},
+            params_type=event.params_type,
+            weight=event.weight,
+            metrics=event.metrics,
+            entries={entry.name: entry for entry in event.arrays},
             arrays=StoreArrays(self.place.store),
         )
 
 
-def _weight(result: Result) -> float:
-    return float(result.meta.get(NUM_STEPS, 1))
-
-
-def _look_of(result: Result) -> str:
+def _look_of(arrays: Sequence[ArrayEntry]) -> str:
     """Names, dtypes and shapes as text."""
-    entries = sorted(result.arrays, key=lambda entry: entry.name)
+    entries = sorted(arrays, key=lambda entry: entry.name)
     return ", ".join(f"{entry.name[:80]!r} {entry.dtype} {tuple(entry.shape)}" for entry in entries)
 
 
-def _looks(results: Path, task_id: str) -> object:
+def _looks(results: Path, task_id: str, files: Sequence[str]) -> object:
     """What a change of a result on disk would change; None without a manifest."""
     try:
         manifest = (results / f"{task_id}.json").lstat()
     except OSError:
         return None
-    try:
-        arrays = sorted((entry.name, entry.lstat().st_size) for entry in (results / task_id).iterdir())
-    except OSError:
-        arrays = []
+    arrays = []
+    for file in files:
+        try:
+            found = (results / task_id / file).lstat()
+        except OSError:
+            continue
+        arrays.append((file, found.st_ino, found.st_size, found.st_mtime_ns))
     return manifest.st_ino, manifest.st_size, manifest.st_mtime_ns, arrays

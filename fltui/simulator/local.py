@@ -59,12 +59,14 @@ class LocalSites:
         self._sites: list[_Site] = []
         self._dropping: set[asyncio.Task[None]] = set()
         self._ending = False
+        self._hurry = asyncio.Event()
         self._lifeline, self._held = os.pipe()
 
-    async def start(self, roster: Roster, wait: Wait) -> None:
+    async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:  # noqa: ARG002 - all are started
         """Start every site's script; see `Fleet.start`."""
+        started = {site.name for site in self._sites}
         for name in self._job.sites:
-            if name in roster.dropped:
+            if name in roster.dropped | started:
                 continue
             app = self._job.app(name)
             script = self._folder.job / f"app_{name}" / "custom" / app.executor.task_script_path
@@ -158,13 +160,21 @@ class LocalSites:
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
 
+    def hurry(self) -> None:
+        """See `Fleet.hurry`."""
+        self._hurry.set()
+
     async def stop(self, *, patient: bool) -> None:
         """End all scripts and what they started; see `Fleet.stop`."""
         self._ending = True
         watches = [site.watching for site in self._sites]
         try:
             if patient and watches:
-                await asyncio.wait(watches, timeout=PATIENCE)
+                hurry = asyncio.create_task(self._hurry.wait())
+                ended = asyncio.create_task(asyncio.wait(watches))
+                await asyncio.wait({hurry, ended}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                hurry.cancel()
+                ended.cancel()
             await _end(self._sites)
             if self._dropping:
                 await asyncio.wait(self._dropping)

@@ -28,6 +28,8 @@ class FedAvg(Workflow):
             first task is empty and the scripts start from their own.
         min_clients: answers that a round needs; all that are asked if not given.
         round_timeout: seconds until a round ends with the answers there are; no deadline if not given.
+        wait_time_after_min_received: seconds that a round goes on once `min_clients` have answered; until all have
+            answered if not given.
 
     Raises:
         BadInputError: a number makes no sense, or the model is not made of numbers.
@@ -39,6 +41,7 @@ class FedAvg(Workflow):
     model: Any = field(default=None, compare=False)
     min_clients: int | None = None
     round_timeout: float | None = None
+    wait_time_after_min_received: float | None = None
 
     arrays: ClassVar[frozenset[str]] = frozenset({"model"})
 
@@ -55,6 +58,9 @@ class FedAvg(Workflow):
         seconds = self.round_timeout
         if seconds is not None and (type(seconds) not in (int, float) or not 0 < seconds < math.inf):
             raise BadInputError(f"FedAvg: round_timeout is {self.round_timeout!r}, expected seconds above 0")
+        grace = self.wait_time_after_min_received
+        if grace is not None and (type(grace) not in (int, float) or not 0 <= grace < math.inf):
+            raise BadInputError(f"FedAvg: wait_time_after_min_received is {grace!r}, expected seconds of at least 0")
         try:
             object.__setattr__(self, "model", {} if self.model is None else as_params(self.model))
         except (TypeError, ValueError) as error:
@@ -100,6 +106,7 @@ class FedAvg(Workflow):
                 model=model,
                 quorum=self.quorum,
                 timeout=self.round_timeout,
+                grace=self.wait_time_after_min_received,
             )
             answers = await federation.ask(request)
             with federation.new_model(number + 1, sorted(answers[0].entries)) as new:

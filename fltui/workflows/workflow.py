@@ -28,6 +28,7 @@ class Request:
         model: what they receive.
         quorum: how many answers the round needs; fewer fail the run.
         timeout: seconds until the round ends with the answers there are; None waits for all that can still come.
+        grace: seconds from the moment at which the quorum has answered until the round ends; None waits for all.
     """
 
     task_name: str
@@ -38,6 +39,7 @@ class Request:
     model: StoredModel
     quorum: int
     timeout: float | None = None
+    grace: float | None = None
 
 
 @dataclass(frozen=True)

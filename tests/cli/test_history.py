@@ -121,7 +121,7 @@ def test_text_of_sites_cannot_act_on_the_terminal(tmp_path: Path) -> None:
         ("exchange/site-0", "tasks: 4"),
         ("exchange/site-0/status.json", "state: finished"),
         ("exchange/site-0/results/*.r0002.train.a01.json", "check matches its digest"),
-        ("exchange/site-0/tasks/*.end.json", "state: FINISHED:COMPLETED"),
+        ("exchange/site-0/tasks/*.end.*.json", "state: FINISHED:COMPLETED"),
         ("exchange/exchange.json", "exchange_id: "),
         ("runs/*", "FINISHED:COMPLETED"),
         ("runs/*/models/final/numpy_key.npy", "mean: 8.0"),

@@ -117,7 +117,7 @@ def test_a_run_goes_on_after_the_simulator_was_killed(tmp_path: Path, undisturbe
     assert done.code == 0, done.err
     assert f"run {last(tmp_path).run} completed: 4 rounds" in done.out
     check(tmp_path, undisturbed)
-    assert attempts(tmp_path) == {0: {"a01"}, 1: {"a01", "a02"}, 2: {"a01"}, 3: {"a01"}}
+    assert attempts(tmp_path) == {0: {"a01"}, 1: {"a01"}, 2: {"a01"}, 3: {"a01"}}
 
 
 def test_a_run_goes_on_after_it_was_aborted(tmp_path: Path, undisturbed: Done) -> None:
@@ -152,7 +152,7 @@ def test_clients_go_on_after_their_server_was_killed(tmp_path: Path, undisturbed
             assert end["state"] == "FINISHED:COMPLETED", end["reason"]
             assert [process.wait() for process in (resumed, a, b)] == [0, 0, 0]
     check(tmp_path, undisturbed)
-    assert attempts(tmp_path) == {0: {"a01"}, 1: {"a01", "a02"}, 2: {"a01"}, 3: {"a01"}}
+    assert attempts(tmp_path) == {0: {"a01"}, 1: {"a01"}, 2: {"a01"}, 3: {"a01"}}
     theirs = tmp_path / "exchange" / "a" / "logs" / f"{last(tmp_path).run}.log"
     assert (last(tmp_path).logs / "a.log").read_bytes() == theirs.read_bytes()
 
@@ -216,20 +216,22 @@ def test_results_are_kept_where_asked(tmp_path: Path) -> None:
     finished = [found for found in run.state().rounds.values() if found.finished]
     accepted = {entry.blake3 for found in finished for one in found.accepted.values() for entry in one.arrays}
     assert len(accepted) == 8
-    assert {path.stem for path in run.store.iterdir()} == accepted
+    assert {path.stem for path in run.store.glob("*.npy")} == accepted
 
 
 def test_a_dropped_site_stays_dropped(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     scripts = {"a": drifting(0.3, gate.line(1)), "b": drifting(0.7)}
-    with started(tmp_path, "run", write_job(tmp_path / "job", scripts, "min_clients=1"), "--json") as process:
+    with started(
+        tmp_path, "run", write_job(tmp_path / "job", scripts, "num_rounds=3, min_clients=1"), "--json"
+    ) as process:
         events_until(process, "round_finished")
         assert fltui(tmp_path, "drop", "last", "b").code == 0
         process.kill()
     gate.remove()
     done = fltui(tmp_path, "resume", "last", "--json")
     assert (done.code, [event["site"] for event in done.of("site_joined")]) == (0, ["a"])
-    assert done.of("round_finished")[0]["weights"] == {"a": 1.0}
+    assert [list(event["weights"]) for event in done.of("round_finished")][-1] == ["a"]
     assert last(tmp_path).state().sites["b"].reason == "dropped: asked for"
 
 
@@ -301,7 +303,7 @@ def test_the_sites_hear_nothing_of_a_resume_that_fails_at_the_run_folder(tmp_pat
     spoil(run)
     journal = run.journal.read_bytes()
     tasks = {path: path.read_bytes() for path in (tmp_path / "exchange").glob("*/tasks/*.json")}
-    assert any(path.name.endswith(".end.json") for path in tasks)
+    assert any(".end." in path.name for path in tasks)
     assert any(".r0002." in path.name for path in tasks)
     refused(tmp_path, f"run {run.run} cannot be resumed: Is a directory")
     assert {path: path.read_bytes() for path in (tmp_path / "exchange").glob("*/tasks/*.json")} == tasks
@@ -313,7 +315,7 @@ def test_a_run_goes_on_after_the_disk_was_full(tmp_path: Path, undisturbed: Done
     limited = ["bash", "-c", 'ulimit -S -f 5; exec "$@"', "bash", *command("run", job)]
     done = subprocess.run(limited, env=environment(tmp_path), capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-    assert "cannot tell: File too large; the server cannot go on: File too large" in done.stderr
+    assert "the server cannot go on: File too large" in done.stderr
     assert last(tmp_path).journal.read_bytes().endswith(b"}\n")
     assert last(tmp_path).state().events > 0
     resumed = fltui(tmp_path, "resume", "last", "--json")

@@ -49,7 +49,7 @@ def undisturbed(folder: Path, scripts: dict[str, str], arguments: str) -> bytes:
 
 def end_of(folder: Path, site: str) -> End:
     """How the newest run ended for a site."""
-    path = folder / "exchange" / site / "tasks" / f"{last(folder).run}.end.json"
+    (path,) = (folder / "exchange" / site / "tasks").glob(f"{last(folder).run}.r*.end.a*.json")
     return msgspec.json.decode(path.read_bytes(), type=End)
 
 

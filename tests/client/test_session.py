@@ -15,7 +15,7 @@ from fltui.client.output import LogFile
 from fltui.client.session import Session
 from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.collect import read_result, read_status, store_arrays
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import END, PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
 from fltui.model import FLModel, ParamsType
@@ -57,13 +57,14 @@ def publish(site: SiteFolder, number: int, params: dict[str, NDArray[Any]], run:
 
 def end(site: SiteFolder, run: str = RUN) -> None:
     """End a run as the server does."""
-    put_document(End(PROTOCOL, run, "FINISHED:COMPLETED"), site.end(run), site.staging("server"))
+    last = TaskId(run, 9, END)
+    put_document(End(PROTOCOL, run, "FINISHED:COMPLETED"), site.task(last), site.staging("server"))
 
 
 def answer(site: SiteFolder, task: Task) -> Result:
     """The answer to a task as the server reads it."""
     expected = {entry.name: (entry.dtype, tuple(entry.shape)) for entry in task.arrays} or None
-    return read_result(site, task, digest(encode(task)), expected)
+    return read_result(site, task, digest(encode(task)), expected)[0]
 
 
 def test_a_task_is_received_answered_and_forgotten(site: SiteFolder, session: Session, tmp_path: Path) -> None:
@@ -173,7 +174,8 @@ def test_the_script_is_told_how_a_run_failed(
 ) -> None:
     publish(site, 0, {})
     assert session.is_running()
-    put_document(End(PROTOCOL, RUN, "FINISHED:FAILED", "no\x1b quorum"), site.end(RUN), site.staging("server"))
+    ended = End(PROTOCOL, RUN, "FINISHED:FAILED", "no\x1b quorum")
+    put_document(ended, site.task(TaskId(RUN, 0, END)), site.staging("server"))
     assert not session.is_running()
     assert capsys.readouterr().err == f"run {RUN} ended: FINISHED:FAILED: no\\x1b quorum\n"
     assert session.exit_code == 1

@@ -134,14 +134,13 @@ def test_array_files_do_not_depend_on_order(parameters: list[str], order: random
 
 def test_a_site_folder_knows_its_places(tmp_path: Path) -> None:
     site = SiteFolder(tmp_path / "site-1", "site-1")
-    found = [site.tasks, site.results, site.status, site.log("run"), site.metrics("run"), site.end("run")]
+    found = [site.tasks, site.results, site.status, site.log("run"), site.metrics("run")]
     assert [path.relative_to(site.root).as_posix() for path in found] == [
         "tasks",
         "results",
         "status.json",
         "logs/run.log",
         "logs/run.metrics.jsonl",
-        "tasks/run.end.json",
     ]
 
 

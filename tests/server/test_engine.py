@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fltui.errors import BadInputError, RunFailedError
-from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.layout import END, ExchangeFolder, TaskId
 from fltui.exchange.publish import open_exchange
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
@@ -37,7 +38,7 @@ class Quiet:
     def __init__(self) -> None:
         self.roster: Roster
 
-    async def start(self, roster: Roster, wait: Wait) -> None:
+    async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
         """See `Fleet.start`."""
         self.roster = roster
         roster.join("a")
@@ -53,6 +54,9 @@ class Quiet:
         """There is no script to end."""
 
     async def stop(self, *, patient: bool) -> None:
+        """There is no script to end."""
+
+    def hurry(self) -> None:
         """There is no script to end."""
 
 
@@ -106,14 +110,14 @@ def table(tmp_path: Path) -> Table:
     return Table(create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange"), Idle(), Quiet())
 
 
-def no_room(monkeypatch: pytest.MonkeyPatch, kind: type[AnyEvent]) -> None:
-    """Let the disk be full when the first event of a kind is to be written."""
-    append, full = Journal.append, [True]
+def broken(monkeypatch: pytest.MonkeyPatch, kind: type[AnyEvent]) -> None:
+    """Let the disk break when the first event of a kind is to be written."""
+    append, failing = Journal.append, [True]
 
     def fail(self: Journal, event: AnyEvent) -> AnyEvent:
-        if isinstance(event, kind) and full.pop():
-            full.append(False)
-            raise OSError(28, "No space left on device", "journal.jsonl")
+        if isinstance(event, kind) and failing.pop():
+            failing.append(False)
+            raise OSError(errno.EIO, "Input/output error", "journal.jsonl")
         return append(self, event)
 
     monkeypatch.setattr(Journal, "append", fail)
@@ -142,12 +146,12 @@ async def test_a_site_that_cannot_be_written_off_ends_the_run(table: Table, monk
     def lose(_: Federation) -> None:
         asyncio.get_running_loop().call_soon(table.fleet.roster.lose, "a", "gone")
 
-    no_room(monkeypatch, SiteLost)
+    broken(monkeypatch, SiteLost)
     table.workflow.step = lose
     end = await table.end()
     assert (end.state, end.reason) == (
         RunStatus.FAILED,
-        "the server cannot go on: No space left on device (journal.jsonl)",
+        "the server cannot go on: Input/output error (journal.jsonl)",
     )
     assert table.workflow.left
     assert table.events()[-1] == end
@@ -159,9 +163,9 @@ async def test_a_request_that_cannot_be_written_down_ends_the_run(
     def ask(_: Federation) -> None:
         control.ask(table.folder, control.Drop("a"))
 
-    no_room(monkeypatch, SiteLost)
+    broken(monkeypatch, SiteLost)
     table.workflow.step = ask
-    assert (await table.end()).reason == "the server cannot go on: No space left on device (journal.jsonl)"
+    assert (await table.end()).reason == "the server cannot go on: Input/output error (journal.jsonl)"
     assert table.workflow.left
 
 
@@ -169,9 +173,9 @@ async def test_an_end_that_cannot_be_written_down_is_told(table: Table, monkeypa
     def fail(_: Federation) -> None:
         raise RunFailedError("no luck")
 
-    no_room(monkeypatch, RunFinished)
+    broken(monkeypatch, RunFinished)
     table.workflow.step = fail
-    told = r"run test-.* has ended and journal\.jsonl cannot tell: No space left on device; no luck"
+    told = r"run test-.* has ended and journal\.jsonl cannot tell: Input/output error; no luck"
     with pytest.raises(RunFailedError, match=told):
         await table.end()
     assert isinstance(table.events()[-1], SiteJoined)
@@ -180,7 +184,7 @@ async def test_an_end_that_cannot_be_written_down_is_told(table: Table, monkeypa
 async def test_a_full_disk_at_the_end_leaves_the_journal_alone_whole(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     def stop(_: Federation) -> None:
@@ -213,9 +217,9 @@ async def test_the_sites_hear_nothing_of_a_resume_that_cannot_be_written_down(
     engine = table.engine()
     engine.abort("enough")
     await engine.run()
-    end = table.exchange.site("a").end(table.folder.run)
+    end = table.exchange.site("a").task(TaskId(table.folder.run, 0, END, 0))
     assert end.exists()
-    no_room(monkeypatch, RunResumed)
-    with pytest.raises(BadInputError, match=r"cannot be resumed: No space left on device \(journal\.jsonl\)"):
+    broken(monkeypatch, RunResumed)
+    with pytest.raises(BadInputError, match=r"cannot be resumed: Input/output error \(journal\.jsonl\)"):
         await table.engine(resumed=True).run()
     assert end.exists()

@@ -49,13 +49,14 @@ class Watched:
     async def start(self) -> None:
         """The fleet's first look; nobody is there yet."""
         with pytest.raises(RunFailedError, match="missing: a; start each with 'fltui client"):
-            await self.fleet.start(self.roster, never)
+            await self.fleet.start(self.roster, never, frozenset())
 
     def look(self, after: float = 1.0) -> list[str]:
-        """What a look some seconds later tells."""
-        self.now += after
+        """What looks, one a second for some seconds, tell."""
         self.told.clear()
-        self.fleet.look()
+        for step in [1.0] * int(after) + [after % 1]:
+            self.now += step
+            self.fleet.look()
         return list(self.told)
 
 
@@ -84,7 +85,7 @@ async def test_a_site_that_failed_before_the_server_began_is_missing_with_its_re
     with pytest.raises(
         RunFailedError, match=r"missing: a \(it failed before this server began: ImportError: no module"
     ):
-        await watched.fleet.start(watched.roster, never)
+        await watched.fleet.start(watched.roster, never, frozenset())
 
 
 async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None:
@@ -142,7 +143,7 @@ async def test_nobody_has_to_come_in_time_while_the_run_is_paused(watched: Watch
             watched.say("waiting", 1)
 
     watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=1500)
-    await watched.fleet.start(watched.roster, wait)
+    await watched.fleet.start(watched.roster, wait, frozenset())
     assert watched.roster.present == {"a"}
 
 
@@ -154,7 +155,7 @@ async def test_dropped_sites_are_not_waited_for(watched: Watched) -> None:
         watched.say("waiting", 2)
         watched.roster.drop("b", "dropped: x")
 
-    await watched.fleet.start(watched.roster, wait)
+    await watched.fleet.start(watched.roster, wait, frozenset())
     assert watched.told == ["b lost: dropped: x", "a joined"]
 
 
@@ -178,7 +179,8 @@ def test_a_run_whose_server_died_is_ended_for_its_sites(tmp_path: Path) -> None:
         folder.journal.touch()
     with live.held():
         end_dead_runs(exchange, runs)
-    assert [site.end(folder.run).exists() for folder in (dead, live, foreign)] == [True, False, False]
+    ends = [one.run for one in site.published() if one.is_end]
+    assert ends == [dead.run]
 
 
 async def test_a_site_whose_folder_cannot_be_used_is_lost_once(watched: Watched) -> None:

@@ -15,18 +15,19 @@ import numpy as np
 import pytest
 
 from fltui.errors import RunFailedError
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
+from fltui.exchange.layout import PROTOCOL, TaskId
 from fltui.exchange.manifest import Result, Task, decode, digest
-from fltui.exchange.publish import open_site, put_arrays, put_document
+from fltui.exchange.publish import open_exchange, open_site, put_arrays, put_document
 from fltui.model import Params, ParamsType
 from fltui.run.events import Event, ResultRejected
 from fltui.run.models import Models
 from fltui.server.roster import Roster
-from fltui.server.round import DELIVERY_PATIENCE, Round, RoundPlace
+from fltui.server.round import Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
 
 RUN = "hello-20260101T000000Z-abcd"
 WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
+PATIENCE = 60.0
 
 
 def in_turn(*calls: Callable[[], object]) -> Callable[[], object]:
@@ -38,7 +39,7 @@ class Table:
     """A round of sites ``a`` and ``b``; `turns` happen while it waits."""
 
     def __init__(self, folder: Path, params: Params | None = None, quorum: int = 2) -> None:
-        self.exchange = ExchangeFolder(folder / "exchange")
+        self.exchange = open_exchange(folder / "exchange")
         self.events: list[Event] = []
         self.roster = Roster(lambda _: None, lambda *_: None, lambda: None)
         for site in ("a", "b"):
@@ -61,6 +62,8 @@ class Table:
             accepted=lambda _: None,
             threads=None,
             mandatory=frozenset(),
+            patience=PATIENCE,
+            keep=False,
             link=True,
             durable=False,
         )
@@ -171,7 +174,7 @@ def test_arrays_that_never_come_are_refused(tmp_path: Path, monkeypatch: pytest.
 
     def pass_time() -> None:
         nonlocal now
-        now += DELIVERY_PATIENCE + 1
+        now += PATIENCE + 1
 
     table.collect(in_turn(table.both, array.unlink), pass_time)
     assert "numpy_key.npy is not there" in table.rejected["b"]

@@ -197,7 +197,7 @@ async def test_ten_thousand_rounds_are_shown_and_updated_at_once() -> None:
     whole = view.state.rounds[0]
     for number in range(1, 10_000):
         begun = msgspec.structs.replace(whole.started, round=number)
-        view.state.rounds[number] = RoundState(begun, whole.accepted, {}, whole.finished)
+        view.state.rounds[number] = RoundState(begun, accepted=whole.accepted, finished=whole.finished)
     async with app.run_test(size=(100, 30)) as pilot:
         app.panel.show_run(view)
         await pilot.pause()

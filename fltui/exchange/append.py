@@ -1,0 +1,31 @@
+"""Appending to files that others read line by line while they grow."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from fltui.exchange.npy import write_all
+
+
+def append_line(fd: int, line: bytes, *, durable: bool = False) -> None:
+    """Append a line to a file with one writer, whole or not at all.
+
+    Args:
+        fd: opened for appending.
+        line: with its line feed.
+        durable: fsync.
+
+    Raises:
+        OSError: it cannot be written, or not whole; the file is as it was before.
+    """
+    before = os.fstat(fd).st_size
+    try:
+        write_all(fd, line)
+        if durable:
+            os.fsync(fd)
+    except OSError:
+        # Half a line in the midst of a file would spoil the next one once there is room again.
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, before)
+        raise

@@ -1,0 +1,194 @@
+"""What a workflow sees of its run: the sites to ask, the models, the books."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from fltui.errors import RunFailedError
+from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.watch import Backoff
+from fltui.job.job import Job
+from fltui.model import Params
+from fltui.run.events import ModelSaved, RoundFinished
+from fltui.run.folder import RunFolder
+from fltui.run.journal import Journal
+from fltui.run.models import Models, ModelWriter, StoredModel
+from fltui.run.options import RunOptions
+from fltui.run.state import RunState
+from fltui.server.books import MetricsTable
+from fltui.server.late import LateResults
+from fltui.server.past import last_model
+from fltui.server.retention import Retention
+from fltui.server.roster import Fleet, Roster
+from fltui.server.round import STALLED, Round, RoundPlace
+from fltui.workflows.workflow import Answer, Request
+
+_REMEMBERED = 2
+"""Rounds whose details stay in memory behind the one that runs."""
+
+
+@dataclass
+class RunFederation:
+    """The `Federation` of a run in an exchange folder.
+
+    Attributes:
+        wait: waits for arrivals and changes, so many seconds at most; the sites where something arrived.
+        accepted: called with a site whose result was accepted.
+        going_on: the unfinished round whose attempt goes on, its results and tasks with it; None if there is none.
+        round: the round that runs, or ran last.
+    """
+
+    job: Job
+    folder: RunFolder
+    exchange: ExchangeFolder
+    fleet: Fleet
+    options: RunOptions
+    roster: Roster
+    journal: Journal
+    metrics: MetricsTable
+    retention: Retention
+    late: LateResults
+    state: RunState
+    wait: Callable[[float], Awaitable[set[str]]]
+    accepted: Callable[[str], None]
+    going_on: int | None = None
+    round: Round | None = None
+
+    def __post_init__(self) -> None:
+        self.models = Models(self.folder.models, durable=self.options.durable)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """The sites that are at a task of the round that goes on."""
+        found = None if self.going_on is None else self.state.rounds[self.going_on]
+        return frozenset(found.started.sites) if found else frozenset()
+
+    @property
+    def newest(self) -> TaskId:
+        """The newest task that the run has published, or would have."""
+        found = next(reversed(self.state.rounds.values()), None)
+        if found is None:
+            return TaskId(self.folder.run, self.state.start_round, "train", 0)
+        return TaskId(self.folder.run, found.started.round, found.started.task_name, found.started.attempt)
+
+    async def sites(self, at_least: int) -> tuple[str, ...]:
+        """See `Federation.sites`."""
+        roster, named = self.roster, self.job.sites
+        patience = self.options.wait if self.fleet.returns() else 0.0
+        deadline, backoff = time.monotonic() + patience, Backoff()
+        while roster.paused or (len(roster.present) < at_least and not self.asked):
+            if roster.paused:
+                await self.wait(backoff.next())
+                deadline = time.monotonic() + patience
+                continue
+            left = deadline - time.monotonic()
+            if left <= 0 or (named and len(roster.possible(named)) < at_least):
+                gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
+                raise RunFailedError(
+                    f"round {self.state.next_round} cannot start: {len(roster.present)} of {at_least} sites needed "
+                    f"are there; {gone}"
+                )
+            await self.wait(min(backoff.next(), left))
+        return tuple(sorted(self.asked or roster.present))
+
+    async def ask(self, request: Request) -> list[Answer]:
+        """See `Federation.ask`."""
+        number, last = request.round, self.round
+        before = self.state.rounds.get(number)
+        attempt = before.started.attempt if before else 1
+        round_ = Round(self._place(), request, attempt)
+        if before and self.going_on == number and round_.agrees(before):
+            round_.before = before
+        elif before and (self.going_on == number or last is None or last.request.round != number):
+            round_.attempt += 1  # another process was at it
+        self.round, self.going_on = round_, None
+        try:
+            return await round_.collect(self.wait)
+        finally:
+            self.retention.published(round_.published)
+            self.late.missed(round_.unanswered.items())
+
+    def _place(self) -> RoundPlace:
+        return RoundPlace(
+            run=self.folder.run,
+            exchange=self.exchange,
+            store=self.folder.store,
+            roster=self.roster,
+            append=self.journal.append,
+            accepted=self.accepted,
+            threads=self.options.threads,
+            mandatory=frozenset(self.job.mandatory_clients),
+            patience=self.options.wait if self.fleet.returns() else STALLED,
+            keep=self.options.keep_results,
+            link=self.fleet.same_user,
+            durable=self.options.durable,
+        )
+
+    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
+        """See `Federation.begin`."""
+        first = self.state.next_round
+        if first > rounds.start:
+            return last_model(self.models, self.state), range(first, rounds.stop)
+        with self.models.new(rounds.start, list(params)) as new:
+            for name, array in params.items():
+                new.add(name, array)
+        return self._saved(rounds.start), rounds
+
+    def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
+        """See `Federation.new_model`."""
+        return self.models.new(round_number, names)
+
+    def finish_round(
+        self, request: Request, answers: list[Answer], update_norm: float, metrics: dict[str, float]
+    ) -> StoredModel:
+        """See `Federation.finish_round`."""
+        round_ = self.round
+        if round_ is None:
+            raise ValueError("finish_round() follows ask()")
+        model = self._saved(request.round + 1)
+        seconds = time.monotonic() - round_.started
+        first, last = min(round_.arrivals.values()), max(round_.arrivals.values())
+        self.journal.append(
+            RoundFinished(
+                round=request.round,
+                weights={answer.site: answer.weight for answer in answers},
+                metrics=metrics,
+                update_norm=update_norm,
+                model=model.digest,
+                seconds=seconds,
+                first_result=first,
+                last_result=last,
+                aggregation=seconds - last,
+                bytes_out=round_.bytes_out,
+                bytes_in=round_.bytes_in,
+            )
+        )
+        for answer in answers:
+            self.metrics.add(request.round, answer.site, answer.metrics)
+        self.metrics.add(request.round, "", metrics)
+        self.retention.finished(round_)
+        self.state.forget(request.round - _REMEMBERED)
+        return model
+
+    def final_model(self) -> dict[str, str]:
+        """Let ``models/final`` lead to the newest model; parameter name to file, empty where no round was finished.
+
+        Raises:
+            OSError, MALFORMED: as `Models.load`.
+        """
+        if not self.state.rounds_done:
+            return {}
+        pointer = self.models.point("final", self.state.next_round)
+        entries = self.models.load(self.state.next_round).entries
+        return {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
+
+    def _saved(self, number: int) -> StoredModel:
+        model = self.models.load(number)
+        path = model.folder.relative_to(self.folder.root).as_posix()
+        known = self.state.models.get(number)
+        if known is None or known.model != model.digest:
+            self.journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.size))
+        return model
