@@ -26,6 +26,9 @@ from fltui.server.roster import Fleet, Roster
 from fltui.server.round import STALLED, Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
 
+_SETTLING = 3.0
+"""Seconds that sites have to show themselves when a server takes over in the midst of a round."""
+
 _REMEMBERED = 2
 """Rounds whose details stay in memory behind the one that runs."""
 
@@ -59,6 +62,8 @@ class RunFederation:
 
     def __post_init__(self) -> None:
         self.models = Models(self.folder.models, durable=self.options.durable)
+        self._expected = self.asked
+        self._settled = time.monotonic() + _SETTLING
 
     @property
     def asked(self) -> frozenset[str]:
@@ -79,13 +84,15 @@ class RunFederation:
         roster, named = self.roster, self.job.sites
         patience = self.options.wait if self.fleet.returns() else 0.0
         deadline, backoff = time.monotonic() + patience, Backoff()
-        while roster.paused or (len(roster.present) < at_least and not self.asked):
+        while roster.paused or ((len(roster.present) < at_least or self._is_settling()) and not self.asked):
             if roster.paused:
                 await self.wait(backoff.next())
                 deadline = time.monotonic() + patience
                 continue
             left = deadline - time.monotonic()
-            if left <= 0 or (named and len(roster.possible(named)) < at_least):
+            if len(roster.present) >= at_least:
+                left = max(left, _SETTLING)
+            elif left <= 0 or (named and len(roster.possible(named)) < at_least):
                 gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
                 raise RunFailedError(
                     f"round {self.state.next_round} cannot start: {len(roster.present)} of {at_least} sites needed "
@@ -93,6 +100,11 @@ class RunFederation:
                 )
             await self.wait(min(backoff.next(), left))
         return tuple(sorted(self.asked or roster.present))
+
+    def _is_settling(self) -> bool:
+        """Whether sites that were at work when the last server died have yet to show themselves."""
+        unseen = self._expected - self.roster.present - self.roster.absent.keys()
+        return bool(unseen) and time.monotonic() < self._settled
 
     async def ask(self, request: Request) -> list[Answer]:
         """See `Federation.ask`."""

@@ -136,6 +136,10 @@ class RemoteSites:
         statuses = [read_status(self._exchange.site(name)) for name in self._roster.present]
         return any(status is not None and status.state not in ("finished", "failed") for status in statuses)
 
+    def _has_left(self, status: Status) -> bool:
+        """Whether a site that was at a task of this run has left it, before this server took over."""
+        return status.site in self._asked and status.run == self._run and status.state in ("finished", "failed")
+
     def _look_now(self) -> None:
         first, now = not self._looked, time.monotonic()
         if not first and now - self._looked > _DEAF:
@@ -164,7 +168,7 @@ class RemoteSites:
             if seen.fresh or folder.name in self._asked:
                 roster.lose(folder.name, f"not heard of for {SILENCE:g} s", silent=True)
             return
-        if seen is None or seen.status is None or not seen.fresh:
+        if seen is None or seen.status is None or not (seen.fresh or self._has_left(seen.status)):
             return
         if seen.status.state == "failed":
             roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
