@@ -36,6 +36,10 @@ Rounds = Annotated[int | None, typer.Option(help="Rounds, instead of the job's."
 KeepResults = Annotated[
     bool, typer.Option("--keep-results", help="Keep what the sites sent, in the run's store/, after each round.")
 ]
+KeepModels = Annotated[
+    int | None,
+    typer.Option("--keep-models", min=1, help="How many of the newest models stay, beside the first; all by default."),
+]
 
 
 def run(
@@ -47,6 +51,7 @@ def run(
     threads: Annotated[int | None, typer.Option(min=1, help="How many sites work at once; all by default.")] = None,
     watch: Watch = WatchMode.AUTO,
     keep_results: KeepResults = False,
+    keep_models: KeepModels = None,
     json: Json = False,
 ) -> None:
     """Run a job in the simulator: a process per site on this machine.
@@ -58,7 +63,9 @@ def run(
 
     prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
     fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch)
-    options = RunOptions(watch=watch, threads=threads or prepared.threads, keep_results=keep_results)
+    options = RunOptions(
+        watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
+    )
     run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
 
 
@@ -76,6 +83,7 @@ def server(
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
     keep_results: KeepResults = False,
+    keep_models: KeepModels = None,
     json: Json = False,
 ) -> None:
     """Serve a job to client scripts that are started elsewhere.
@@ -89,7 +97,9 @@ def server(
     durable = durability is Durability.POWER
     prepared = _prepare(job, runs, exchange, rounds, simulated=False, named=named, durable=durable)
     wanted = count or len(prepared.job.sites) or prepared.job.workflow.site_count
-    options = RunOptions(watch=watch, durable=durable, keep_results=keep_results, wanted=wanted, wait=wait)
+    options = RunOptions(
+        watch=watch, durable=durable, keep_results=keep_results, keep_models=keep_models, wanted=wanted, wait=wait
+    )
     fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
     end_dead_runs(prepared.exchange, runs.absolute(), durable=durable)
     if not json:

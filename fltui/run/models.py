@@ -103,8 +103,7 @@ class Models:
         if self._durable:  # before the rename: a folder must not be seen under its name without what is in it
             sync_file(beside / "model.json")
             sync_folder(beside)
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.folder(number))
+        self.remove(number)
         os.replace(beside, self.folder(number))
         if self._durable:
             sync_folder(self.root)
@@ -119,6 +118,11 @@ class Models:
         folder = self.folder(number)
         about = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelAbout)
         return StoredModel(folder, {entry.name: entry for entry in about.arrays}, about.digest)
+
+    def remove(self, number: int) -> None:
+        """Remove the model that enters round `number`, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.folder(number))
 
     def point(self, pointer: str, number: int) -> Path:
         """Make ``models/<pointer>`` lead to the model that enters round `number`; a copy where there are no links."""

@@ -21,6 +21,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         threads: how many sites have a task at once; None for all.
         keep_rounds: how many rounds stay in the exchange for people to look at.
         keep_results: keep accepted arrays in ``store/`` when their round is over.
+        keep_models: how many of the newest models stay, beside the first; None for all.
         wanted: how many sites a served run waits for at its start; None for a simulated one.
         wait: seconds to wait for sites, at the start and when one is lost, where they can come back.
     """
@@ -30,5 +31,6 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     keep_rounds: int = 3
     keep_results: bool = False
+    keep_models: int | None = None
     wanted: int | None = None
     wait: float = 60.0

@@ -84,7 +84,7 @@ class Engine:
         self._fleet = fleet
         self._options = options
         self._resumed = resumed
-        self._retention = Retention(exchange, folder.store, options)
+        self._retention = Retention(exchange, folder, options)
         self._late = LateResults(exchange, options.keep_rounds)
         self._reserve = Reserve(folder.root / ".reserve")
         self._outage: Outage | None = None

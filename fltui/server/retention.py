@@ -1,14 +1,15 @@
-"""What goes once a round is over: private copies of results, and tasks that nobody looks at any more."""
+"""What goes once a round is over: private copies of results, and tasks and models that nobody looks at any more."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
 from fltui.exchange.publish import remove_published
+from fltui.run.folder import RunFolder
+from fltui.run.models import Models
 from fltui.run.options import RunOptions
 from fltui.server.round import Round
 
@@ -18,16 +19,18 @@ class Retention:
 
     Args:
         exchange: where the tasks are.
-        store: folder of private copies.
+        folder: of the run.
         options: how much stays.
     """
 
-    def __init__(self, exchange: ExchangeFolder, store: Path, options: RunOptions) -> None:
+    def __init__(self, exchange: ExchangeFolder, folder: RunFolder, options: RunOptions) -> None:
         self._exchange = exchange
-        self._store = store
+        self._folder = folder
         self._options = options
         self._tasks: deque[tuple[str, TaskId]] = deque()
         self._done: Round | None = None
+        self._models = Models(folder.models, durable=options.durable)
+        self._undropped = 0
 
     def published(self, tasks: Iterable[tuple[str, TaskId]]) -> None:
         """Remember the tasks of a round, by site."""
@@ -45,9 +48,17 @@ class Retention:
         if not self._options.keep_results:
             in_use = current.stored if current is not None and current is not done else set()
             for digest in done.stored - in_use:
-                self._store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
+                self._folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
         number = done.request.round
         while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
             site, task_id = self._tasks.popleft()
             with contextlib.suppress(OSError):  # a folder that its site has closed keeps what is in it
                 remove_published(self._exchange.site(site).tasks, str(task_id))
+        if self._options.keep_models is not None:
+            self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
+
+    def _drop_models(self, start: int, stop: int) -> None:
+        """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""
+        for number in range(max(start, self._undropped), stop):
+            self._models.remove(number)
+            self._undropped = number + 1

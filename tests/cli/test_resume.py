@@ -219,6 +219,18 @@ def test_results_are_kept_where_asked(tmp_path: Path) -> None:
     assert {path.stem for path in run.store.glob("*.npy")} == accepted
 
 
+def test_only_the_first_and_the_newest_models_stay_where_asked(tmp_path: Path, undisturbed: Done) -> None:
+    job = write_job(tmp_path / "job", {"a": drifting(0.3, LOGS), "b": drifting(0.7, FAILS)}, ROUNDS)
+    assert fltui(tmp_path, "run", job, "--keep-models", "2").code == 1
+    models = last(tmp_path).models
+    assert sorted(path.name for path in models.glob("round-*")) == ["round-0000", "round-0001", "round-0002"]
+    (models / "round-0001" / "model.json").unlink()  # killed while it removed a model
+    (tmp_path / "mended").touch()
+    assert fltui(tmp_path, "resume", "last").code == 0
+    assert sorted(path.name for path in models.glob("round-*")) == ["round-0000", "round-0003", "round-0004"]
+    check(tmp_path, undisturbed)
+
+
 def test_a_dropped_site_stays_dropped(tmp_path: Path) -> None:
     gate = Gate(tmp_path / "gate")
     scripts = {"a": drifting(0.3, gate.line(1)), "b": drifting(0.7)}
