@@ -77,11 +77,9 @@ class Watcher:
 
             # It warns of events that come while it stops; what is a hint may be lost.
             logging.getLogger("watchdog").addHandler(logging.NullHandler())
-            observer = Observer()
-            observer.daemon = True
-            with contextlib.suppress(
-                OSError
-            ):  # no more inotify instances for this user: whoever waits looks for itself
+            with contextlib.suppress(OSError):  # this user may have no more watches: whoever waits looks for itself
+                observer = Observer()
+                observer.daemon = True
                 observer.start()
                 self._observer = observer
 

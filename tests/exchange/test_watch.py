@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import queue
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from watchdog.observers import Observer
 
 from fltui.exchange.watch import Backoff, Watcher, WatchMode, is_remote
 
@@ -67,6 +69,24 @@ def test_polling_starts_no_observer(tmp_path: Path) -> None:
     watcher = Watcher(lambda path: None, tmp_path, WatchMode.POLL)
     watcher.add(tmp_path / "not there")
     watcher.close()
+
+
+@pytest.mark.parametrize("step", ["__init__", "start", "schedule"])
+def test_a_user_who_may_have_no_more_watches_gets_no_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Of 200 sites of one machine, some get none: Linux gives a user 128 by default."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "inotify instance limit reached")
+
+    monkeypatch.setattr(Observer, step, refuse)
+    arrivals: queue.Queue[str] = queue.Queue()
+    watcher = Watcher(arrivals.put, tmp_path, WatchMode.EVENTS)
+    watcher.add(tmp_path)
+    write(tmp_path)
+    watcher.close()
+    assert arrivals.empty()
 
 
 def test_closing_twice_is_harmless(tmp_path: Path) -> None:
