@@ -196,6 +196,8 @@ class RunScreen(Screen[None]):
             banner.show_text(f"{state.status.removeprefix('FINISHED:').lower()}: {state.reason}", "error")
         elif self._feed.is_orphaned:
             banner.show_text(_ORPHANED, "hint")
+        elif state.status is RunStatus.PAUSED and state.reason:
+            banner.show_text(f"paused: {state.reason}", "hint")
         else:
             banner.show_text(invitation(self._commands, len(self._wanted)), "hint")
 

@@ -176,8 +176,8 @@ async def test_space_pauses_a_live_run_and_resumes_it(tmp_path: Path, live: Book
         screen = await _open(pilot, live)
         await pilot.press("space")
         assert [request["request"] for request in _asked(live.folder)] == ["pause"]
-        live.write(RunPaused(reason="asked for"))
-        await until(pilot, lambda: screen.view.state.status is RunStatus.PAUSED)
+        live.write(RunPaused(reason="the disk is being changed"))
+        await until(pilot, lambda: screen.query_one(Banner).text == "paused: the disk is being changed")
         await pilot.press("space")
         assert [request["request"] for request in _asked(live.folder)] == ["pause", "resume"]
 
