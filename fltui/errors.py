@@ -23,6 +23,10 @@ class RefusedError(ExchangeError):
     """The bytes are whole and break the protocol or the task; waiting will not mend them."""
 
 
+class SignatureError(RefusedError):
+    """A manifest is not signed by whom it has to be."""
+
+
 class ClientError(FltuiError):
     """The Client API was called in a way that cannot work."""
 

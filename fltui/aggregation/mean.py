@@ -2,7 +2,14 @@
 
 McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", 2017, algorithm 1:
 ``w <- sum_k (n_k / n) w_k``. Here Σ(w·x)/Σw, accumulated in float64 in the order in which the terms are given and cast
-back to the parameter's dtype, so that the same terms give the same bits whatever the size of a block.
+back to the parameter's dtype, so that the same terms give the same bits whatever the size of a block. The sum begins
+with the first term, not with 0, so that -0.0 stays -0.0; a term that weighs nothing leaves no trace.
+
+No terms that were accepted overflow. With M the largest finite number of the dtype, or 1e280 for float64, with weights
+up to 2**53 and n terms, every x, and base + x for a difference, is at most M. So no partial sum exceeds
+n * 2**53 * 1e280, below the largest float64 for n up to 10**12. The exact mean of such terms lies between the least and
+the greatest of them. Computed, it is off by a relative n * 2**-53, far less than the half unit in the last place of a
+smaller dtype by which it would have to exceed M; where integers of 64 bits meet it, `_cast` allows for it.
 """
 
 from __future__ import annotations
@@ -16,6 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.aggregation.blocks import BLOCK, Sink, Source, spans
+
+_SLACK = 1 + 2.0**-40
+"""How far, relatively, the mean of large integers may be beyond its dtype by rounding alone."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
         raise ValueError(f"the weights of the {len(terms)} results add up to {total:g}, so there is no mean")
     if base is None and any(term.is_difference for term in terms):
         raise ValueError("a difference came, but there is no model to add it to")
+    terms = [term for term in terms if term.weight]
     dtype = terms[0].source.dtype if base is None else base.dtype
     only_differences = all(term.is_difference for term in terms)
     length = min(BLOCK, terms[0].source.size)
@@ -69,14 +80,15 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
             if base is not None:
                 base.read(start, raw_base[:count])
             old[:] = raw_base[:count]
-            mean[:] = 0
-            for term in terms:
+            for number, term in enumerate(terms):
                 values = raw[term.source.dtype][:count]
                 term.source.read(start, values)
-                np.multiply(values, term.weight, out=product, dtype=np.float64)
+                weighted = product if number else mean
+                np.multiply(values, term.weight, out=weighted, dtype=np.float64)
                 if term.is_difference and not only_differences:
-                    np.add(product, old * term.weight, out=product)
-                np.add(mean, product, out=mean)
+                    np.add(weighted, old * term.weight, out=weighted)
+                if number:
+                    np.add(mean, product, out=mean)
             np.divide(mean, total, out=mean)
             if only_differences:
                 np.add(mean, old, out=mean)
@@ -113,10 +125,12 @@ def _cast(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
     rounded = np.rint(values)
     if dtype.kind == "b":
         return rounded.astype(dtype)
-    limits = np.iinfo(dtype)
-    if not ((rounded >= float(limits.min)) & (rounded < float(limits.max) + 1)).all():
+    least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
+    if not ((rounded >= least * _SLACK) & (rounded <= most * _SLACK)).all():
         raise ValueError(f"the mean does not fit into {dtype}")
-    return rounded.astype(dtype)
+    new = np.where(rounded < float(most), rounded, 0).astype(dtype)  # the largest integer of 64 bits is no float64
+    new[rounded >= float(most)] = most
+    return new
 
 
 def _norm(values: NDArray[np.float64]) -> float:

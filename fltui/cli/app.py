@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fltui import __version__
-from fltui.cli import console, history, inspect, resume, run, steer
+from fltui.cli import console, doctor, history, inspect, keys, resume, run, steer, verify
 from fltui.cli import jobs as job_commands
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS
 from fltui.console.config import config_path, load_config
@@ -27,7 +27,9 @@ app = typer.Typer(
 def fltui(
     context: typer.Context,
     runs: Annotated[Path | None, typer.Option(envvar="FLTUI_RUNS", help="Folder of run folders.")] = None,
-    exchange: Annotated[Path | None, typer.Option(envvar="FLTUI_EXCHANGE", help="The exchange folder.")] = None,
+    exchange: Annotated[
+        Path | None, typer.Option(envvar="FLTUI_EXCHANGE", help="The exchange folder.", readable=False)
+    ] = None,
     jobs: Annotated[
         list[Path] | None, typer.Option(help="A job, or a folder of jobs, for the console; may be given again.")
     ] = None,
@@ -66,4 +68,7 @@ app.command()(steer.drop)
 app.command()(steer.abort)
 app.command()(job_commands.export)
 app.command()(inspect.inspect)
+app.command()(verify.verify)
+app.command()(doctor.doctor)
 app.command()(job_commands.locate)
+app.add_typer(keys.app, name="keys")

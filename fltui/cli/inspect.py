@@ -50,8 +50,9 @@ def _say_value(name: str, value: Any) -> None:
             say(f"  {_flat(item) if isinstance(item, dict) else item}")
     elif isinstance(value, dict):
         say(f"{name}: {_flat(value)}")
-    elif isinstance(value, str) and "\n" in value:
-        say(value)
+    elif name == "values":
+        for line in value.split("\n"):
+            say(line)
     else:
         say(f"{name}: {value}")
 

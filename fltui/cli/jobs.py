@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from fltui import __version__
-from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say, say_json
+from fltui.cli.options import (
+    DEFAULT_EXCHANGE,
+    DEFAULT_RUNS,
+    Exchange,
+    Json,
+    RequireSignatures,
+    Runs,
+    Watch,
+    say,
+    say_json,
+)
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.console.config import config_path
 from fltui.errors import BadInputError
@@ -29,6 +39,7 @@ def client(
     transfer: Annotated[TransferType, typer.Option(help="DIFF sends differences.")] = TransferType.FULL,
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
+    require_signatures: RequireSignatures = False,
 ) -> None:
     """Run a site's training script against a server that shares the exchange folder.
 
@@ -37,7 +48,7 @@ def client(
     check_site(site)
     if not script.is_file():
         raise BadInputError(f"script {script} does not exist")
-    config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability)
+    config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability, require_signatures)
     command = [sys.executable, "-P", "-m", "fltui.client", str(script), *context.args]
     sys.stdout.flush()
     os.execve(sys.executable, command, {**os.environ, **config.environment()})

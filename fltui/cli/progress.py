@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from fltui.run.events import (
     SiteLost,
 )
 from fltui.run.folder import RunFolder
-from fltui.run.journal import to_json
+from fltui.run.journal import head_of, to_json
 
 Show = Callable[[AnyEvent], None]
 
@@ -56,20 +57,23 @@ def _while_read(show: Show) -> Show:
             sys.stdout.flush()
         except OSError:
             lost = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with contextlib.suppress(OSError):  # where no more files can be opened, nobody flushes what is left either
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     return show_on
 
 
 def event_json(event: AnyEvent, root: Path) -> dict[str, Any]:
-    """An event as the journal has it; the last one with the run's folder and whole paths, a resume with the run's id:
-    it may be the first event that is shown."""
+    """An event as the journal has it; the last one with the run's folder, whole paths and the head of the journal, a
+    resume with the run's id: it may be the first event that is shown."""
     values: dict[str, Any] = to_json(event)
     if isinstance(event, RunResumed):
         values["run"] = root.name
     if isinstance(event, RunFinished):
         values["run_dir"] = str(root)
         values["final_model"] = {name: str(root / path) for name, path in event.final_model.items()}
+        with contextlib.suppress(OSError):  # the run's disk may be away
+            values["head"] = head_of(root / "journal.jsonl")
     return values
 
 

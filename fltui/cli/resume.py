@@ -10,7 +10,8 @@ from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs
 from fltui.cli.run import remote_sites, run_engine, say_commands
 from fltui.cli.steer import ask_and_wait, say_state
 from fltui.errors import BadInputError
-from fltui.exchange.publish import open_exchange
+from fltui.exchange.keys import Keys, keys_path, server_identity
+from fltui.exchange.publish import open_exchange, show_server_key
 from fltui.job.folder import load_job
 from fltui.run import control
 from fltui.run.events import RunStatus
@@ -47,15 +48,22 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
     job, options = load_job(folder.job), state.options
     exchange = open_exchange(Path(state.exchange), durable=options.durable)
     if state.mode == "simulator":
+        from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
 
-        engine = Engine(job, folder, exchange, LocalSites(job, folder, exchange, options.watch), options, resumed=True)
+        with run_keys(job) as keys:
+            local = LocalSites(job, folder, exchange, options.watch, keys)
+            run_engine(Engine(job, folder, exchange, local, options, keys.identity, resumed=True), as_json=as_json)
     else:
+        identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)
+        if identity.signer:
+            show_server_key(exchange, identity.public, durable=options.durable)
         there = sum(site.state not in ("expected", "lost") for site in state.sites.values())
         wanted = max(options.wanted or job.workflow.site_count, there)
         fleet = remote_sites(job, folder, exchange, replace(options, wanted=wanted))
-        engine = Engine(job, folder, exchange, fleet, options, resumed=True)
-        end_dead_runs(exchange, folder.root.parent, resumed=folder.run, durable=options.durable)
+        engine = Engine(job, folder, exchange, fleet, options, identity, resumed=True)
+        runs, durable = folder.root.parent, options.durable
+        end_dead_runs(exchange, runs, resumed=folder.run, identity=identity, durable=durable)
         if not as_json:
             say_commands(job, folder, exchange, wanted)
-    run_engine(engine, as_json=as_json)
+        run_engine(engine, as_json=as_json)

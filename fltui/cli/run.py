@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, Runs, Watch, say
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, RequireSignatures, Runs, Watch, say
 from fltui.client.config import Durability
 from fltui.errors import BadInputError
+from fltui.exchange.keys import Keys, keys_path, server_identity
 from fltui.exchange.layout import ExchangeFolder, check_site
-from fltui.exchange.publish import open_exchange
+from fltui.exchange.publish import open_exchange, show_server_key
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
 from fltui.job.folder import load_job, write_job
@@ -25,6 +27,7 @@ from fltui.job.invitation import client_command
 from fltui.job.job import Job
 from fltui.run.events import RunFinished, RunStatus
 from fltui.run.folder import RunFolder, create_run
+from fltui.run.journal import head_of
 from fltui.run.options import RunOptions
 
 if TYPE_CHECKING:
@@ -59,14 +62,17 @@ def run(
     Example: fltui run sample_jobs/hello-fedavg-numpy --rounds 10
     """
     from fltui.server.engine import Engine
+    from fltui.simulator.keys import run_keys
     from fltui.simulator.local import LocalSites
 
     prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
-    fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch)
     options = RunOptions(
         watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
     )
-    run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
+    with run_keys(prepared.job) as keys:
+        fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch, keys)
+        engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity)
+        run_engine(engine, as_json=json)
 
 
 def server(
@@ -84,6 +90,7 @@ def server(
     watch: Watch = WatchMode.AUTO,
     keep_results: KeepResults = False,
     keep_models: KeepModels = None,
+    require_signatures: RequireSignatures = False,
     json: Json = False,
 ) -> None:
     """Serve a job to client scripts that are started elsewhere.
@@ -95,16 +102,19 @@ def server(
 
     count, named = _wanted_sites(sites)
     durable = durability is Durability.POWER
-    prepared = _prepare(job, runs, exchange, rounds, simulated=False, named=named, durable=durable)
+    prepared = _prepare(
+        job, runs, exchange, rounds, simulated=False, named=named, durable=durable, signed=require_signatures
+    )
     wanted = count or len(prepared.job.sites) or prepared.job.workflow.site_count
     options = RunOptions(
         watch=watch, durable=durable, keep_results=keep_results, keep_models=keep_models, wanted=wanted, wait=wait
     )
     fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
-    end_dead_runs(prepared.exchange, runs.absolute(), durable=durable)
+    end_dead_runs(prepared.exchange, runs.absolute(), identity=prepared.identity, durable=durable)
     if not json:
         say_commands(prepared.job, prepared.folder, prepared.exchange, wanted)
-    run_engine(Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options), as_json=json)
+    engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, prepared.identity)
+    run_engine(engine, as_json=json)
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,7 @@ class _Prepared:
     folder: RunFolder
     exchange: ExchangeFolder
     threads: int | None
+    identity: Identity
 
 
 def _prepare(
@@ -125,21 +136,28 @@ def _prepare(
     sites: int | None = None,
     named: list[str] | None = None,
     durable: bool = False,
+    signed: bool = False,
 ) -> _Prepared:
     """Load the job, apply what the command line changes, and lay it into a new run folder.
 
-    A simulated job needs an app for every site; a served one may leave open who comes.
+    A simulated job needs an app for every site; a served one may leave open who comes, and is signed with this user's
+    keys.
     """
+    identity = NOBODY
     with open_job(path) as (job, note):
-        job = job.with_rounds(rounds)
+        job = replace(job.with_rounds(rounds), require_signatures=job.require_signatures or signed)
         if simulated:
             job = job.with_sites(note.n_clients if sites is None else sites)
         elif named:
             job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
+        if not simulated:
+            identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)
         place = open_exchange(exchange.absolute(), durable=durable)
+        if identity.signer:
+            show_server_key(place, identity.public, durable=durable)
         folder = create_run(runs.absolute(), job.name, durable=durable)
         write_job(job, folder.job, durable=durable)
-    return _Prepared(load_job(folder.job), folder, place, note.threads)
+    return _Prepared(load_job(folder.job), folder, place, note.threads, identity)
 
 
 def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
@@ -231,3 +249,4 @@ def _say_outcome(finished: RunFinished, folder: RunFolder) -> None:
     for name, path in finished.final_model.items():
         say(f"  {name}: {folder.root / path}")
     say(f"  results: {folder.root}")
+    say(f"  head of the journal: {head_of(folder.journal)}")

@@ -43,6 +43,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         transfer: see `TransferType`.
         watch: see `WatchMode`.
         durability: see `Durability`.
+        require_signatures: refuse tasks that the trusted server has not signed.
     """
 
     site: str = ""
@@ -51,6 +52,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transfer: TransferType = TransferType.FULL
     watch: WatchMode = WatchMode.AUTO
     durability: Durability = Durability.POWER
+    require_signatures: bool = False
 
     def environment(self) -> dict[str, str]:
         """The variables that `load_config` reads back."""
@@ -65,17 +67,17 @@ def load_config(config_file: str | os.PathLike[str] | None = None) -> ClientConf
     Raises:
         BadInputError: the file cannot be read, a value is not known, or no site is named.
     """
-    settings: dict[str, str] = {}
+    settings: dict[str, str | bool] = {}
     if config_file is not None:
         try:
-            settings = msgspec.json.decode(Path(config_file).read_bytes(), type=dict[str, str])
+            settings = msgspec.json.decode(Path(config_file).read_bytes(), type=dict[str, str | bool])
         except (OSError, *MALFORMED) as error:
             raise BadInputError(f"client configuration {config_file} cannot be read: {error}") from error
     for name in ClientConfig.__struct_fields__:
         if value := os.environ.get(f"FLTUI_{name.upper()}"):
             settings[name] = value
     try:
-        config = msgspec.convert(settings, ClientConfig)
+        config = msgspec.convert(settings, ClientConfig, strict=False)  # a variable's "true" is one, too
     except msgspec.ValidationError as error:
         raise BadInputError(f"client configuration: {error}") from error
     if not config.site:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -20,31 +21,29 @@ import numpy as np
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.output import LogFile
-from fltui.errors import BadInputError, ClientError, ExchangeError, NotYetError
-from fltui.exchange.append import append_line
-from fltui.exchange.collect import read_params, read_task
+from fltui.client.vetting import Vetting
+from fltui.errors import BadInputError, ClientError, NotYetError
+from fltui.exchange.append import append_line, end_last_line
+from fltui.exchange.collect import read_params
 from fltui.exchange.durable import sync_file, sync_folder
+from fltui.exchange.keys import Keys, keys_path, site_identity
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
 from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import (
     LAST_STEP,
     LONGEST_KEY,
-    MANIFEST_LIMIT,
-    End,
     Logged,
     Result,
     SiteActivity,
     Task,
-    decode,
 )
-from fltui.exchange.npy import open_beneath, read_bytes
-from fltui.exchange.outage import passes
+from fltui.exchange.outage import exchange_id, passes
 from fltui.exchange.publish import (
     check_exchange,
     hold_site,
     open_site,
     put_arrays,
-    put_document,
+    put_bytes,
     remove_published,
     site_lock,
 )
@@ -75,15 +74,20 @@ class Session:
         self._digest = ""
         self._model: FLModel | None = None
         self._answered: list[TaskId] = []
+        self._left: set[TaskId] = set()
         self._durable = config.durability is Durability.POWER
-        self._logged = False
+        self._logged = self._log_named = False
+        self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
         if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
             raise BadInputError(f"exchange folder {exchange.root} does not exist, nor does the folder it would be in")
-        check_exchange(exchange)
+        check_exchange(exchange, delivered=True)
+        demanded = config.require_signatures
+        self._identity = site_identity(Keys(keys_path()), config.site, exchange.about, demanded=demanded)
+        self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
         self._arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -99,14 +103,20 @@ class Session:
 
     def _begin_run(self) -> None:
         self._tidy(self.run)
-        self._log.open(self.site.log(self.run))
+        with contextlib.suppress(OSError):
+            # Results of processes before this one, whole or not, go with their tasks, too.
+            names = {name.removesuffix(".json") for name in os.listdir(self.site.results)}  # noqa: PTH208 - faster
+            self._left = {found for name in names if (found := TaskId.parse(name)) and found.run == self.run}
+            for path in (self.site.log(self.run), self.site.metrics(self.run)):
+                end_last_line(path)
+        self._persist(lambda: self._log.open(self.site.log(self.run)), "its log")
 
     def _tidy(self, name: str) -> None:
         """Remove what a script that was killed left half written."""
-        for path in self.site.staging("site").glob(f"{name}.*"):
-            if path.suffix != ".lock":
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        with contextlib.suppress(OSError):
+            for path in self.site.staging("site").glob(f"{name}.*"):
+                if path.suffix != ".lock":
+                    path.unlink(missing_ok=True)
 
     def ready(self) -> None:
         """The script has called `init`: it can be given tasks. A second call does nothing."""
@@ -187,11 +197,7 @@ class Session:
         kind = ParamsType(model.params_type or ParamsType.FULL)
         params, metrics, meta = self._outgoing(model)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
-            try:
-                received = read_params(self.site, self.task)
-            except NotYetError as error:
-                raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
-            kind, params = ParamsType.DIFF, _difference(params, received)
+            kind, params = ParamsType.DIFF, _difference(params, self._received(self.task))
         task, staging = self.task, self.site.staging("site")
 
         def publish() -> None:
@@ -209,7 +215,7 @@ class Session:
                 meta,
             )
             self._sync_logged()
-            put_document(result, self.site.result(task_id), staging, durable=self._durable)
+            put_bytes(self._identity.encode(result), self.site.result(task_id), staging, durable=self._durable)
 
         self._persist(publish, f"the result of round {task.round}")
         if task_id not in self._answered:
@@ -254,8 +260,9 @@ class Session:
         if self._durable and self._logged:
             with contextlib.suppress(FileNotFoundError):  # somebody has cleared the logs away
                 sync_file(self.site.metrics(self.run))
-                sync_folder(self.site.logs)
-            self._logged = False
+                if not self._log_named:
+                    sync_folder(self.site.logs)
+            self._logged, self._log_named = False, True
 
     def close(self, state: SiteActivity = "finished", reason: str = "") -> None:
         """Say goodbye: final status, no more watching. A second call does nothing."""
@@ -293,6 +300,7 @@ class Session:
         backoff, told = Backoff(), False
         while True:
             try:
+                self._check_exchange()
                 write()
             except OSError as error:
                 if not passes(error, self.site.root.parent):
@@ -308,25 +316,47 @@ class Session:
                 return
             self._pause(backoff.next())
             if self._has_ended():
-                print(f"site {self.site.name}: {what} was not written before the run ended", file=sys.stderr)
+                print(f"site {self.site.name}: the run ended before {what} was written for sure", file=sys.stderr)
                 return
+
+    def _check_exchange(self) -> None:
+        """Make sure that the exchange of this site's run lies where it was.
+
+        Raises:
+            OSError: another one does.
+        """
+        root = self.site.root.parent
+        found = exchange_id(root)
+        if self._exchange_id is None and self.run:
+            self._exchange_id = found
+        if found is not None and self._exchange_id not in (None, found):
+            told = f"another exchange lies there, {found} instead of {self._exchange_id}"
+            raise OSError(errno.ESTALE, told, str(root))
 
     def _has_ended(self) -> bool:
         """Whether the run has ended, as far as can be seen."""
         with contextlib.suppress(OSError):
-            found = self.site.published()
+            found = self._vetting.published(self.run)
             return self.run not in running(found) and any(one.is_end and one.run == self.run for one in found)
         return False
 
     def _look(self) -> bool:
         """Take the newest task that is not answered; note the end of the run."""
         try:
-            found = self.site.published()
-        except OSError:
-            self._away = True
+            self._check_exchange()
+            found = self._vetting.published(self.run)
+            answered = {task for task in found if self._is_answered(task)}
+        except OSError as error:
+            if not self._away:
+                self._away = True
+                print(
+                    f"site {self.site.name}: the exchange folder is away: {error.strerror} ({error.filename}); waiting",
+                    file=sys.stderr,
+                )
             return False  # a share that is away for a while comes back
         if self._away:
             self._away = False
+            print(f"site {self.site.name}: the exchange folder is back", file=sys.stderr)
             self._watch()  # what was mounted again is another folder than the one that was watched
         # Servers leave the last rounds of a run to look at, and may begin a round again: of each run only the newest
         # attempt of the newest round is for answering.
@@ -337,7 +367,7 @@ class Session:
             if not task.is_end
             and task.age == live.get(task.run)
             and self.run in ("", task.run)
-            and not self._is_answered(task)
+            and task not in answered
         ]
         if not open_tasks:
             ends = [one for one in found if one.is_end and one.run == self.run]
@@ -350,9 +380,12 @@ class Session:
         if self.task is not None and self.task.task_id == str(newest):
             return True
         try:
-            self.task, self._digest = read_task(self.site, newest)
+            read = self._vetting.task(newest)
         except NotYetError:
             return False
+        if read is None:
+            return False
+        self.task, self._digest = read
         self._model = None
         if not self.run:
             self.run = newest.run
@@ -361,13 +394,8 @@ class Session:
 
     def _tell_end(self, task_id: TaskId) -> None:
         """Say how the run ended, unless it ended well."""
-        where = f"tasks/{task_id}.json"
-        try:
-            with open_beneath(self.site.root, "tasks", f"{task_id}.json") as fd:
-                end = decode(read_bytes(fd, MANIFEST_LIMIT, where), End, where)
-        except ExchangeError:
-            return  # the name alone ends the run
-        if end.state != "FINISHED:COMPLETED":
+        end = self._vetting.end(task_id)
+        if end is not None and end.state != "FINISHED:COMPLETED":
             self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
             print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
 
@@ -396,14 +424,32 @@ class Session:
             print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
         return params, metrics, meta
 
+    def _received(self, task: Task) -> Params:
+        """The model of the current task once more; a sync engine may be delivering it again.
+
+        Raises:
+            ClientError: it will not come back.
+        """
+        backoff = Backoff()
+        while True:
+            try:
+                return read_params(self.site, task)
+            except NotYetError as error:
+                with contextlib.suppress(OSError):
+                    found = self._vetting.published(self.run)
+                    if _parsed(task) not in found or running(found).get(self.run) != _parsed(task).age:
+                        raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
+            self._pause(backoff.next())
+
     def _retire(self) -> None:
         """Take back results whose task the server has taken back."""
-        if not self.site.tasks.is_dir():
-            return  # the share is away: its tasks are not gone
-        gone = [task for task in self._answered[:-1] if not self.site.task(task).exists()]
-        for task in gone:
-            remove_published(self.site.results, str(task))
-            self._answered.remove(task)
+        with contextlib.suppress(OSError):  # the share is away: another time
+            there = set(self.site.published())
+            for task in sorted({*self._left, *self._answered})[:-1]:
+                if task not in there:
+                    remove_published(self.site.results, str(task))
+                    self._left.discard(task)
+                    self._answered = [one for one in self._answered if one != task]
 
 
 def _parsed(task: Task) -> TaskId:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 
 from fltui.exchange.npy import write_all
 
@@ -29,3 +30,21 @@ def append_line(fd: int, line: bytes, *, durable: bool = False) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(fd, before)
         raise
+
+
+def end_last_line(path: Path) -> None:
+    """End the line that a writer left half written when it was killed: it would spoil the next one.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        return
+    try:
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            write_all(fd, b"\n")
+    finally:
+        os.close(fd)

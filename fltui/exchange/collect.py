@@ -9,20 +9,32 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fltui.errors import ExchangeError, RefusedError
+from fltui.errors import ExchangeError, NotYetError, RefusedError
 from fltui.exchange.durable import sync_folder
 from fltui.exchange.layout import SiteFolder, TaskId, array_files
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, decode, digest
-from fltui.exchange.npy import file_size, header, open_beneath, read_array, read_bytes, read_checked, write_all
+from fltui.exchange.npy import (
+    NpyReader,
+    file_size,
+    header,
+    open_beneath,
+    read_array,
+    read_bytes,
+    read_checked,
+    write_all,
+)
 from fltui.exchange.publish import put_bytes
-from fltui.model import NUM_STEPS, Params
+from fltui.exchange.signing import NOBODY, SERVER, Identity
+from fltui.model import NUM_STEPS, Params, ParamsType
 
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]
 """Parameter name to dtype string and shape."""
@@ -32,20 +44,29 @@ _STATUS_LIMIT = 1 << 16
 LARGEST_WEIGHT = 2.0**53
 """A weight is a count of steps or samples; beyond this a float64 cannot count."""
 
-LARGEST_NUMBER = 1e290
-"""Metrics and float64 elements beyond this could overflow a weighted sum."""
+LEAST_WEIGHT = 1e-9
+"""A smaller weight above 0 would take bits from what it is multiplied with."""
+
+LARGEST_NUMBER = 1e280
+"""Metrics and float64 elements beyond this could overflow a weighted sum: 2**53 times this, times 10**12 sites, does
+not. The smaller dtypes hold far less."""
 
 
-def read_task(site: SiteFolder, task_id: TaskId) -> tuple[Task, str]:
-    """A task's manifest and its digest, read by the site.
+def read_task(site: SiteFolder, task_id: TaskId, identity: Identity = NOBODY) -> tuple[Task, str]:
+    """A task's manifest and its digest, read by the site, signed as `identity` has it.
 
     Raises:
+        SignatureError: see `Identity.check`.
         NotYetError, RefusedError: see `decode`.
     """
     where = f"tasks/{task_id}.json"
     with open_beneath(site.root, "tasks", f"{task_id}.json") as fd:
         data = read_bytes(fd, MANIFEST_LIMIT, where)
     task = decode(data, Task, where)
+    if not data.endswith(b"\n"):
+        # Whole JSON and not the whole file: the answer would name the digest of something that was never published.
+        raise NotYetError(f"{where} does not end with a line feed")
+    identity.check(SERVER, task, data, where)
     if task.task_id != str(task_id) or task.run != task_id.run or task.site != site.name or task.round != task_id.round:
         raise RefusedError(f"{where} holds the task {task.task_id[:200]!r} of site {task.site[:80]!r}")
     _check_files(task.arrays, where)
@@ -67,7 +88,9 @@ def read_params(site: SiteFolder, task: Task) -> Params:
     return params
 
 
-def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec | None) -> tuple[Result, bytes]:
+def read_result(
+    site: SiteFolder, task: Task, in_reply_to: str, expected: Spec | None, identity: Identity = NOBODY
+) -> tuple[Result, bytes]:
     """The manifest of the answer to `task`, checked against it, and its bytes.
 
     Args:
@@ -75,8 +98,10 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
         task: what was asked.
         in_reply_to: digest of the task's manifest.
         expected: dtype and shape of each parameter; None in a round without a model, where the answer decides.
+        identity: knows the site's key.
 
     Raises:
+        SignatureError: see `Identity.check`.
         NotYetError: no whole manifest yet.
         RefusedError: it answers something else or breaks the protocol or the task.
     """
@@ -84,6 +109,7 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
     with open_beneath(site.root, "results", f"{task.task_id}.json") as fd:
         data = read_bytes(fd, MANIFEST_LIMIT, where)
     result = decode(data, Result, where)
+    identity.check(site.name, result, data, where)
     if (
         result.site != site.name
         or result.task_id != task.task_id
@@ -106,7 +132,13 @@ def read_result(site: SiteFolder, task: Task, in_reply_to: str, expected: Spec |
 
 
 def store_arrays(
-    site: SiteFolder, result: Result, store: Path, *, manifest: bytes = b"", durable: bool = False
+    site: SiteFolder,
+    result: Result,
+    store: Path,
+    base: Callable[[str], NpyReader] | None = None,
+    *,
+    manifest: bytes = b"",
+    durable: bool = False,
 ) -> None:
     """Copy every array of a checked manifest into the private store, as ``<digest>.npy``.
 
@@ -114,43 +146,52 @@ def store_arrays(
         site: who sent it.
         result: the manifest.
         store: the private store.
+        base: opens a parameter of the model that a DIFF is to be added to.
         manifest: its bytes, where they are to be kept, too, as ``<digest>.json``.
         durable: content and names survive a power cut when this returns, so that the journal may tell of them.
 
     Raises:
         NotYetError: an array is missing, short or different from its digest.
-        RefusedError: it is not a plain file, has another header, or holds NaN or Inf.
+        RefusedError: it is not a plain file, has another header, or holds NaN or Inf; or a DIFF, added to the model,
+            is beyond what the dtype holds; or all arrays together are larger than the disk.
     """
+    claimed, room = sum(entry.size for entry in result.arrays), shutil.disk_usage(store).total
+    if claimed > room:
+        raise RefusedError(
+            f"results/{result.task_id}.json claims {claimed} bytes, more than the run's disk has: {room}"
+        )
+    if result.params_type is not ParamsType.DIFF:
+        base = None
     for entry in result.arrays:
         where = f"results/{result.task_id}/{entry.file}"
-        with open_beneath(site.root, "results", result.task_id, entry.file) as fd:
-            _store_array(fd, entry, store, where, durable=durable)
+        with ExitStack() as opened:
+            fd = opened.enter_context(open_beneath(site.root, "results", result.task_id, entry.file))
+            old = opened.enter_context(base(entry.name)) if base else None
+            _store_array(fd, entry, store, where, old, durable=durable)
     if manifest:
         put_bytes(manifest, store / f"{digest(manifest)}.json", store, durable=durable)
     elif durable:
         sync_folder(store)
 
 
-def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, *, durable: bool) -> None:
+def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, base: NpyReader | None, *, durable: bool) -> None:
     target = store / f"{entry.blake3}.npy"
-    finite = _finiteness(entry.dtype)
-    bad = False
+    elements = Elements(entry.dtype, base)
     beside = store / f".{secrets.token_hex(8)}"
     out = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         with open(out, "wb", buffering=0):
 
             def take(piece: memoryview) -> None:
-                nonlocal bad
-                bad = bad or not finite(piece)
+                elements.look(piece)
                 write_all(out, piece)
 
             write_all(out, header(entry.dtype, entry.shape))
             read_checked(fd, entry, take, where)
             if durable:
                 os.fsync(out)
-        if bad:
-            raise RefusedError(f"{where}: {entry.name[:80]!r} holds NaN or Inf or a number beyond {LARGEST_NUMBER:g}")
+        if elements.fault:
+            raise RefusedError(f"{where}: {entry.name[:80]!r} {elements.fault}")
         os.replace(beside, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -158,26 +199,70 @@ def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, *, durable
         raise
 
 
-def _finiteness(dtype: str) -> Callable[[memoryview], bool]:
-    kind = np.dtype(dtype)
-    if kind.kind != "f":
-        return lambda _: True
+class Readable(Protocol):
+    """Elements to read, such as those of an `NpyReader`."""
 
-    def finite(piece: memoryview) -> bool:
-        values: NDArray[Any] = np.frombuffer(piece, kind)
-        if kind.itemsize >= 4:
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Fill the 1-D `out` with the elements from `start`."""
+
+
+class Elements:
+    """Looks at the elements of an array on their way into the store: whether the mean can take them.
+
+    Args:
+        dtype: theirs.
+        base: what they are to be added to, if they are differences.
+    """
+
+    def __init__(self, dtype: str, base: Readable | None) -> None:
+        self._kind = np.dtype(dtype)
+        self._base = None if self._kind.kind == "b" else base  # truth values stay such, whatever is added
+        self._at = 0
+        self._least, self._most = _limits(self._kind)
+        self.fault = ""
+        """What is wrong with them; empty as long as nothing is."""
+
+    def look(self, piece: memoryview) -> None:
+        """The next elements."""
+        if self.fault:
+            return
+        values: NDArray[Any] = np.frombuffer(piece, self._kind)
+        if self._kind.kind == "f" and not self._are_finite(values):
+            self.fault = f"holds NaN or Inf or a number beyond {LARGEST_NUMBER:g}"
+        elif self._base is not None and not self._fit(values, self._base):
+            self.fault = f"is a difference that, added to the model, is beyond what {self._kind.name} may hold"
+        self._at += values.size
+
+    def _are_finite(self, values: NDArray[Any]) -> bool:
+        if self._kind.itemsize >= 4:
             with np.errstate(over="ignore", invalid="ignore"):
                 if np.isfinite(np.dot(values, values)):  # one pass at memory speed; a large square falls through
                     return True
-        return bool((np.abs(values) <= min(LARGEST_NUMBER, float(np.finfo(kind).max))).all())
+        return bool((np.abs(values) <= self._most).all())
 
-    return finite
+    def _fit(self, values: NDArray[Any], base: Readable) -> bool:
+        old = np.empty(values.size, self._kind)
+        base.read(self._at, old)
+        new = np.add(old, values, dtype=np.float64)
+        return bool(self._least <= new.min() and new.max() <= self._most)
+
+
+def _limits(kind: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the largest element of a dtype that a result or a model may hold."""
+    if kind.kind == "f":
+        most = min(LARGEST_NUMBER, float(np.finfo(kind).max))
+        return -most, most
+    if kind.kind == "b":
+        return 0.0, 1.0
+    return float(np.iinfo(kind).min), float(np.iinfo(kind).max)
 
 
 def _check_weight(weight: object, where: str) -> None:
-    if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight <= LARGEST_WEIGHT:
-        said = "a huge number" if isinstance(weight, int) and abs(weight) > LARGEST_WEIGHT else repr(weight)[:80]
-        raise RefusedError(f"{where}: meta {NUM_STEPS!r} is {said}, expected a number from 0 to 2**53")
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not (weight == 0 or LEAST_WEIGHT <= cast(float, weight) <= LARGEST_WEIGHT):
+        said = "a huge number" if isinstance(weight, int) and abs(weight) > LARGEST_WEIGHT else f"{weight!r:.80}"
+        expected = f"a number from 0 to 2**53, none between 0 and {LEAST_WEIGHT:g}"
+        raise RefusedError(f"{where}: meta {NUM_STEPS!r} is {said}, expected {expected}")
 
 
 def _check_files(entries: Sequence[ArrayEntry], where: str) -> None:

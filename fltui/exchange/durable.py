@@ -9,10 +9,22 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _NO_SYNC = {errno.EINVAL, errno.EBADF}
 """What file systems answer that have no way to sync a folder."""
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of calls that are given a descriptor say which file it is."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:
@@ -21,7 +33,8 @@ def sync_folder(folder: Path) -> None:
         return
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        with naming(folder):
+            os.fsync(fd)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise

@@ -14,13 +14,26 @@ import msgspec
 
 from fltui.errors import NotYetError, RefusedError
 from fltui.exchange.layout import PROTOCOL
+from fltui.exchange.visible import visible
 from fltui.model import ParamsType
 
 MANIFEST_LIMIT = 1 << 20
 """Bytes of the largest manifest that is read."""
 
 LONGEST_KEY = 200
-"""Characters of the longest name of a logged value."""
+"""Characters of the longest name of a logged value or a metric."""
+
+MOST_METRICS = 1000
+"""Metrics of one result."""
+
+_MOST_BRACKETS = 1 << 17
+"""Lists and objects of one document: an empty list of two bytes takes a hundred bytes of memory."""
+
+_LONGEST_INTEGER = 1000
+"""Digits of the longest whole number that is read."""
+
+_LONGEST_SAYING = 300
+"""Characters of a sentence that tells what is wrong with a document: it may quote the document."""
 
 SiteActivity = Literal["starting", "waiting", "training", "finished", "failed"]
 """What a site says it is doing."""
@@ -28,11 +41,16 @@ SiteActivity = Literal["starting", "waiting", "training", "finished", "failed"]
 RunOutcome = Literal["FINISHED:COMPLETED", "FINISHED:ABORTED", "FINISHED:FAILED"]
 """How a run ended, or ended for one site."""
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
 LAST_STEP = 1 << 53
-"""The largest step of a logged value: whole numbers beyond it are none in float64."""
-Step = Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)]
+"""The largest count, and the largest step of a logged value: whole numbers beyond it are none in float64."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)]
+Step = Count
+MetricName = Annotated[str, msgspec.Meta(max_length=LONGEST_KEY)]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+PublicKey = Digest
+"""An Ed25519 public key: 32 bytes in hexadecimal, as a digest is."""
+Signature = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")] | msgspec.UnsetType
+"""An Ed25519 signature in hexadecimal, the last field of a signed manifest; see `signing`."""
 
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on bytes of others: no JSON or not what was expected, text that is no UTF-8, nested too deep."""
@@ -72,6 +90,7 @@ class Task(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="k
     params_type: ParamsType
     arrays: list[ArrayEntry]
     meta: dict[str, Any] = {}
+    signature: Signature = msgspec.UNSET
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="result"):
@@ -85,17 +104,28 @@ class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     round: Count
     params_type: ParamsType
     arrays: list[ArrayEntry]
-    metrics: dict[str, float] = {}
+    metrics: Annotated[dict[MetricName, float], msgspec.Meta(max_length=MOST_METRICS)] = {}
     meta: dict[str, Any] = {}
+    signature: Signature = msgspec.UNSET
 
 
 class End(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="end"):
-    """The end of a run: `state` as in the run folder, `reason` a sentence where there is one."""
+    """The end of a run for one site.
+
+    Attributes:
+        state: as in the run folder.
+        reason: one sentence, where there is one.
+        site: name of the site's folder; empty in the ends of older servers.
+        task_id: the end's own id, as in the file name; empty in the ends of older servers.
+    """
 
     protocol: int
     run: str
     state: RunOutcome
     reason: str = ""
+    site: str = ""
+    task_id: str = ""
+    signature: Signature = msgspec.UNSET
 
 
 class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,10 +160,11 @@ class Logged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ExchangeAbout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``exchange.json``."""
+    """``exchange.json``; `server_key` only tells a person what to compare, nobody trusts it."""
 
     protocol: int
     exchange_id: str
+    server_key: PublicKey | msgspec.UnsetType = msgspec.UNSET
 
 
 _T = TypeVar("_T")
@@ -174,29 +205,39 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
 
     Raises:
         NotYetError: the bytes are not JSON, as in a file that is still being written.
-        RefusedError: JSON that breaks the protocol; the sentence says how.
+        RefusedError: JSON that breaks the protocol; the sentence says how, on one line.
     """
     if len(data) > MANIFEST_LIMIT:
         raise RefusedError(f"{where} has more than {MANIFEST_LIMIT} bytes, the most a manifest may have")
+    if data.count(b"[") + data.count(b"{") > _MOST_BRACKETS:
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: more than {_MOST_BRACKETS} lists and objects")
+    _check_json(data, where)
     try:
-        json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant)
         protocol = msgspec.json.decode(data, type=_Protocol).protocol
         if protocol != PROTOCOL:
-            raise RefusedError(
-                f"{where} speaks protocol {protocol}; this program speaks {PROTOCOL}, update one of them"
-            )
+            said = visible(str(protocol))[:40]
+            raise RefusedError(f"{where} speaks protocol {said}; this program speaks {PROTOCOL}, update one of them")
         found: Any = msgspec.json.decode(data, type=Task | Result | End if kind in _MANIFESTS else kind)
-    except msgspec.ValidationError as error:
-        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from error
+    except RecursionError as error:
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: nested too deep") from error
+    except ValueError as error:  # JSON for Python's reader, and whole: a wrong field, UTF-16, half a surrogate pair
+        said = visible(str(error))[:_LONGEST_SAYING]
+        raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {said}") from error
+    if kind in _MANIFESTS and not isinstance(found, kind):
+        raise RefusedError(f"{where} is of kind {type(found).__name__.lower()!r}, expected {kind.__name__.lower()!r}")
+    return cast(_T, found)
+
+
+def _check_json(data: bytes, where: str) -> None:
+    """Make sure of what the typed decoder does not look at: that no key comes twice, and that the JSON is whole."""
+    try:
+        json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_enough)
     except RecursionError as error:
         raise RefusedError(f"{where} breaks protocol {PROTOCOL}: nested too deep") from error
     except _NotAllowedError as error:
         raise RefusedError(f"{where} breaks protocol {PROTOCOL}: {error}") from None
-    except ValueError as error:  # not JSON or not UTF-8, from either decoder
+    except ValueError as error:  # not JSON or not UTF-8
         raise NotYetError(f"{where} is not whole JSON: {error}") from error
-    if kind in _MANIFESTS and not isinstance(found, kind):
-        raise RefusedError(f"{where} is of kind {type(found).__name__.lower()!r}, expected {kind.__name__.lower()!r}")
-    return cast(_T, found)
 
 
 class _Protocol(msgspec.Struct):
@@ -215,6 +256,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
         if key in seen:
             raise _NotAllowedError(f"key {key[:80]!r} appears twice")
         seen.add(key)
+
+
+def _short_enough(number: str) -> None:
+    if len(number) > _LONGEST_INTEGER:
+        raise _NotAllowedError(f"a whole number of {len(number)} digits; {_LONGEST_INTEGER} are the most")
 
 
 def _no_constant(constant: str) -> NoReturn:

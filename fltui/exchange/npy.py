@@ -30,6 +30,10 @@ DTYPES = frozenset({"|b1", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8
 """The dtypes that travel: little-endian, no objects, no text."""
 
 MAX_RANK = 32
+
+LARGEST_ARRAY = 1 << 38
+"""Bytes of the elements of the largest array that travels."""
+
 _LONGEST_AXIS = 1 << 48
 _ALIGN = 64
 _GROWTH = 21  # NumPy leaves room to rewrite the length of the first axis in place
@@ -72,8 +76,8 @@ def file_size(dtype: str, shape: Sequence[int]) -> int:
 
 def _data_size(dtype: str, shape: Sequence[int]) -> int:
     size = math.prod(axis for axis in shape if axis) * np.dtype(dtype).itemsize
-    if size >= _LONGEST_AXIS:
-        raise RefusedError("an array of that shape fits on no disk")
+    if size > LARGEST_ARRAY:
+        raise RefusedError(f"an array of {size} bytes does not travel; {LARGEST_ARRAY} are the most")
     return size if all(shape) else 0
 
 
@@ -214,14 +218,18 @@ def read_bytes(fd: int, limit: int, where: str) -> bytes:
     """The whole of a small file.
 
     Raises:
+        NotYetError: its disk does not give it.
         RefusedError: it has more than `limit` bytes; nothing of it was read.
     """
     size = os.fstat(fd).st_size
     if size > limit:
         raise RefusedError(f"{where} has {size} bytes; {limit} are the most")
     found = bytearray()
-    while len(found) <= limit and (piece := os.read(fd, limit + 1 - len(found))):
-        found += piece
+    try:
+        while len(found) <= limit and (piece := os.read(fd, limit + 1 - len(found))):
+            found += piece
+    except OSError as error:
+        raise NotYetError(f"{where} cannot be read: {error.strerror}") from error
     if len(found) > limit:
         raise RefusedError(f"{where} has more than {limit} bytes, the most it may have")
     return bytes(found)
@@ -242,28 +250,33 @@ def read_checked(fd: int, entry: ArrayEntry, take: Callable[[memoryview], None],
     if size != entry.size:
         raise NotYetError(f"{where} has {size} of {entry.size} bytes")
     buffer = memoryview(bytearray(min(CHUNK, size)))  # never smaller than the header, which is part of the size
-    found_head = bytes(_fill(fd, buffer[: len(head)]))
+    found_head = bytes(_fill(fd, buffer[: len(head)], where))
     same = found_head == head
     hasher = blake3.blake3(found_head)
     left = size - len(head)
     while left:
-        piece = _fill(fd, buffer[: min(left, len(buffer))])
+        piece = _fill(fd, buffer[: min(left, len(buffer))], where)
         if not piece:
             raise NotYetError(f"{where} shrank while it was read")
         hasher.update(piece)
         if same:
             take(piece)
         left -= len(piece)
+    if (now := os.fstat(fd).st_size) != size:
+        raise NotYetError(f"{where} went from {size} to {now} bytes while it was read")
     if hasher.hexdigest() != entry.blake3:
         raise NotYetError(f"{where} differs from the digest in its manifest")
     if not same:
         raise RefusedError(f"{where} does not begin with the header of {entry.dtype} {tuple(entry.shape)}, C order")
 
 
-def _fill(fd: int, out: memoryview) -> memoryview:
+def _fill(fd: int, out: memoryview, where: str) -> memoryview:
     done = 0
-    while done < len(out) and (got := os.readv(fd, [out[done:]])):
-        done += got
+    try:
+        while done < len(out) and (got := os.readv(fd, [out[done:]])):
+            done += got
+    except OSError as error:
+        raise NotYetError(f"{where} cannot be read: {error.strerror}") from error
     return out[:done] if done == len(out) else out[:0]
 
 
@@ -271,9 +284,15 @@ def read_array(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
     """The whole array in memory of its own, writable.
 
     Raises:
-        NotYetError, RefusedError: as `read_checked`.
+        NotYetError, RefusedError: as `read_checked`; or there is no memory for it.
     """
-    array = np.empty(entry.shape, entry.dtype)
+    size = os.fstat(fd).st_size
+    if size != entry.size:  # before room is made for what the manifest claims
+        raise NotYetError(f"{where} has {size} of {entry.size} bytes")
+    try:
+        array = np.empty(entry.shape, entry.dtype)
+    except MemoryError as error:
+        raise RefusedError(f"{where} needs {entry.size} bytes of memory, more than there are") from error
     target = octets(array)
     done = 0
 

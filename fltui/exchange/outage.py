@@ -7,6 +7,10 @@ import os
 import secrets
 from pathlib import Path
 
+from fltui.errors import ExchangeError
+from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.manifest import ExchangeAbout, decode
+
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 AWAY = {
@@ -23,9 +27,30 @@ AWAY = {
 """What is said of a share that was unmounted, has lost its server, or was mounted read-only after an error."""
 
 
+def exchange_id(exchange: Path) -> str | None:
+    """The id of the exchange in a folder; None where there is none, or none that can be read.
+
+    Raises:
+        OSError: this process may open no more files.
+    """
+    about = ExchangeFolder(exchange).about
+    try:
+        return decode(about.read_bytes(), ExchangeAbout, str(about)).exchange_id
+    except ExchangeError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise
+        return None
+
+
 def is_away(exchange: Path) -> bool:
     """Whether the exchange folder is not where it was: every exchange that is there has its ``exchange.json``."""
-    return not (exchange / "exchange.json").exists()
+    try:
+        (exchange / "exchange.json").stat()
+    except OSError:
+        return True
+    return False
 
 
 def passes(error: OSError, exchange: Path) -> bool:

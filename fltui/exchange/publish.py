@@ -15,8 +15,8 @@ import msgspec
 from numpy.typing import NDArray
 
 from fltui.errors import BadInputError, ExchangeError, NotYetError
-from fltui.exchange.durable import make_folder, sync_folder
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, array_files
+from fltui.exchange.durable import make_folder, naming, sync_folder
+from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, array_files
 from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
 from fltui.exchange.npy import write_all, write_array
@@ -37,12 +37,18 @@ def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False
     beside = staging / f"{target.name}.{secrets.token_hex(4)}"
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
     try:
-        write_all(fd, data)
-        if durable:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(beside, target)
+        try:
+            with naming(beside):
+                write_all(fd, data)
+                if durable:
+                    os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.replace(beside, target)
+    except OSError:
+        with contextlib.suppress(OSError):  # whoever tries again must not fill the disk with what is left of each try
+            beside.unlink()
+        raise
     if durable:
         sync_folder(target.parent)
 
@@ -67,7 +73,8 @@ def put_arrays(
     entries = []
     for name, file in array_files(params).items():
         beside = staging / f"{folder.name}.{file}"
-        entries.append(write_array(beside, name, params[name], file=file, durable=durable))
+        with naming(beside):
+            entries.append(write_array(beside, name, params[name], file=file, durable=durable))
         os.replace(beside, folder / file)
     if durable:
         _sync_arrays(folder)
@@ -119,7 +126,11 @@ def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
     """Copy a file, read-only for everybody at the target."""
     with contextlib.suppress(FileNotFoundError):
         target.unlink()
-    with source.open("rb") as read, open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as write:
+    with (
+        naming(target),
+        source.open("rb") as read,
+        open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as write,
+    ):
         left = os.fstat(read.fileno()).st_size
         try:
             while left and (done := os.copy_file_range(read.fileno(), write.fileno(), left)):
@@ -142,13 +153,28 @@ def remove_published(folder: Path, stem: str) -> None:
         shutil.rmtree(folder / stem)
 
 
+def check_plain(site: SiteFolder, task_id: TaskId) -> None:
+    """Make sure that what the server writes for a site goes nowhere else: a site may put links in its folder.
+
+    Raises:
+        OSError: there is a link on the way to a task, or the site's folder leads to that of another site.
+    """
+    for folder in (site.tasks, site.tasks / str(task_id), site.staging("server")):
+        if folder.is_symlink():
+            raise OSError(errno.ENOTDIR, "it is a symbolic link, expected a plain folder", str(folder))
+    if site.root.is_symlink():
+        found = site.root.resolve()
+        if found.parent == site.root.parent.resolve():
+            raise OSError(errno.ENOTDIR, f"it leads to the folder of {found.name}", str(site.root))
+
+
 def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
     """Make the folders of a site that `side`, ``"server"`` or ``"site"``, needs; those that exist stay as they are.
 
     With `durable` their names survive a power cut, whichever side made them.
 
     Raises:
-        BadInputError: a folder cannot be made or written.
+        BadInputError: a folder cannot be made or written, or is a link: what is written would go where that leads.
     """
     needed = [site.tasks, site.results, site.staging(side)] + ([site.logs] if side == "site" else [])
     written = site.tasks if side == "server" else site.results
@@ -156,12 +182,14 @@ def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
         make_folder(site.root, durable=durable)
         for folder in needed:
             folder.mkdir(exist_ok=True)
+            if folder.is_symlink():
+                raise BadInputError(f"{folder} is a symbolic link; put a plain folder in its place")
         if durable:
             for folder in (site.root, site.root.parent):
                 with contextlib.suppress(PermissionError):  # not readable for this user: others have prepared it
                     sync_folder(folder)
     except OSError as error:
-        reason = f"{error.strerror} ({error.filename})"
+        reason = f"{error.strerror} ({error.filename or site.root})"
         raise BadInputError(f"site folder {site.root} cannot be prepared: {reason}") from error
     if not os.access(written, os.W_OK):
         raise BadInputError(f"site folder {site.root} is read-only for this user; {written.name}/ must be writable")
@@ -184,6 +212,8 @@ def hold_site(site: SiteFolder, run: str) -> int | None:
         return hold(site_lock(site, run))
     except BlockingIOError as error:
         raise BadInputError(f"site {site.name} is served by another process already; see {site.status}") from error
+    except OSError as error:
+        raise BadInputError(f"site {site.name} cannot be held: {error.strerror} ({error.filename})") from error
 
 
 def site_lock(site: SiteFolder, run: str) -> Path:
@@ -191,8 +221,12 @@ def site_lock(site: SiteFolder, run: str) -> Path:
     return site.staging("site") / f"{run or 'any-run'}.lock"
 
 
-def check_exchange(exchange: ExchangeFolder) -> None:
+def check_exchange(exchange: ExchangeFolder, *, delivered: bool = False) -> None:
     """Make sure that an exchange, if there is one yet, speaks this protocol.
+
+    Args:
+        exchange: the exchange folder.
+        delivered: a sync engine may be at it: a file that is not whole is as good as none.
 
     Raises:
         BadInputError: it does not.
@@ -202,6 +236,8 @@ def check_exchange(exchange: ExchangeFolder) -> None:
     except FileNotFoundError:
         return
     except NotYetError as error:
+        if delivered:
+            return
         raise BadInputError(f"{error}; if nothing uses this exchange any more, remove that file") from error
     except (ExchangeError, OSError) as error:
         raise BadInputError(str(error)) from error
@@ -234,3 +270,24 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
         raise BadInputError(f"exchange folder {root} is read-only for this user; give --exchange a writable folder")
     check_exchange(exchange)
     return exchange
+
+
+def show_server_key(exchange: ExchangeFolder, public: str, *, durable: bool = False) -> None:
+    """Write the server's public key into ``exchange.json``, for people at the sites to compare.
+
+    Raises:
+        BadInputError: it cannot be written.
+    """
+    try:
+        about = decode(exchange.about.read_bytes(), ExchangeAbout, str(exchange.about))
+        if about.server_key != public:
+            beside = exchange.root / f".syncthing.fltui.{secrets.token_hex(8)}"
+            shown = msgspec.structs.replace(about, server_key=public)
+            put_document(shown, beside, exchange.root, durable=durable)
+            os.replace(beside, exchange.about)
+            if durable:
+                sync_folder(exchange.root)
+    except OSError as error:
+        raise BadInputError(f"{exchange.about} cannot be written: {error.strerror} ({error.filename})") from error
+    except ExchangeError as error:
+        raise BadInputError(str(error)) from error

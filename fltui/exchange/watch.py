@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fltui.exchange.mount import mount_of
 
 if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
@@ -119,18 +119,4 @@ class Watcher:
 
 def is_remote(path: Path) -> bool:
     """Whether the file system of `path` is known not to report changes that others make (Linux; elsewhere False)."""
-    if sys.platform != "linux":
-        return False
-    try:
-        lines = Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()
-        real = os.path.realpath(path)
-    except OSError:
-        return False
-    kind, longest = "", -1
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        mount = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), left.split()[4])
-        inside = real == mount or real.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) >= longest:
-            kind, longest = right.split()[0], len(mount)
-    return kind.startswith(_REMOTE)
+    return mount_of(path).kind.startswith(_REMOTE)

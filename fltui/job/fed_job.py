@@ -30,15 +30,23 @@ class FedJob:
         name: also the name of the exported folder.
         min_clients: sites that must be there for a run to begin.
         mandatory_clients: sites that must answer in every round.
+        require_signatures: refuse results that are not signed with the site's trusted key; see ``docs/identity.md``.
 
     Raises:
         BadInputError: the name cannot be a file name.
     """
 
-    def __init__(self, name: str = "fed_job", min_clients: int = 1, mandatory_clients: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "fed_job",
+        min_clients: int = 1,
+        mandatory_clients: list[str] | None = None,
+        require_signatures: bool = False,
+    ) -> None:
         self.name = check_name(name, "job")
         self.min_clients = min_clients
         self.mandatory_clients = tuple(mandatory_clients or ())
+        self.require_signatures = require_signatures
         self._workflow: ServerComponent | None = None
         self._executors: dict[str, ScriptExecutor] = {}
         self._files: dict[str, dict[str, Path]] = {}
@@ -139,7 +147,15 @@ class FedJob:
             raise BadInputError(f"job {self.name} sends files to {min(lonely)!r}, which has no executor")
         apps = {target: self._app(target, executor) for target, executor in self._executors.items()}
         everywhere = apps.pop(ALL_SITES, None)
-        return Job(self.name, self._workflow, apps, everywhere, self.min_clients, self.mandatory_clients)
+        return Job(
+            self.name,
+            self._workflow,
+            apps,
+            everywhere,
+            self.min_clients,
+            self.mandatory_clients,
+            self.require_signatures,
+        )
 
     def _app(self, target: str, executor: ScriptExecutor) -> SiteApp:
         script = executor.task_script_path

@@ -43,6 +43,7 @@ class _Meta(msgspec.Struct):
     resource_spec: dict[str, Any] = {}
     min_clients: int = 1
     mandatory_clients: list[str] = []
+    require_signatures: bool = False
 
 
 class _Named(msgspec.Struct):
@@ -112,7 +113,8 @@ def _write_parts(job: Job, folder: Path) -> None:
     for name, app in job.sites.items():
         deploy[f"app_{name}"] = [name]
         _write_site(app, folder / f"app_{name}")
-    meta = _Meta(job.name, deploy, {}, job.min_clients, list(job.mandatory_clients))
+    mandatory = list(job.mandatory_clients)
+    meta = _Meta(job.name, deploy, {}, job.min_clients, mandatory, job.require_signatures)
     _write_json(meta, folder / "meta.json")
 
 
@@ -132,7 +134,8 @@ def load_job(folder: Path) -> Job:
     common = _read_common(everywhere)
     if not sites and common is None:
         raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
-    return Job(meta.name, workflow, sites, common, meta.min_clients, tuple(meta.mandatory_clients))
+    mandatory = tuple(meta.mandatory_clients)
+    return Job(meta.name, workflow, sites, common, meta.min_clients, mandatory, meta.require_signatures)
 
 
 def load_site(folder: Path, site: str) -> SiteApp | None:
@@ -143,6 +146,15 @@ def load_site(folder: Path, site: str) -> SiteApp | None:
     """
     targets = _read_meta(folder)[1]
     return _read_site(targets[site]) if site in targets and site != _SERVER else _read_common(targets.get(_ALL))
+
+
+def demands_signatures(folder: Path) -> bool:
+    """Whether a job's sites have to sign, without loading it.
+
+    Raises:
+        BadInputError: ``meta.json`` is missing or malformed.
+    """
+    return _read_json(folder / "meta.json", _Meta).require_signatures
 
 
 def _read_meta(folder: Path) -> tuple[_Meta, dict[str, Path]]:

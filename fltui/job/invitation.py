@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
 from fltui.client.config import TransferType
 from fltui.errors import BadInputError
-from fltui.job.folder import load_site
+from fltui.job.folder import demands_signatures, load_site
 
 UNKNOWN_SCRIPT = "SCRIPT"
 """Stands in a command for a script that the job does not tell."""
@@ -31,6 +32,9 @@ def client_command(job: Path, site: str, exchange: Path) -> str:
         app = load_site(job, site)
     except BadInputError:
         app = None
+    with contextlib.suppress(BadInputError):
+        if demands_signatures(job):
+            words.append("--require-signatures")
     if app is not None:
         named = app.executor.task_script_path
         script, arguments = app.files.get(named, Path(named)), app.executor.arguments()

@@ -44,6 +44,7 @@ class Job:
         everywhere: the app of sites that have none of their own.
         min_clients: sites that must be there for the run to begin.
         mandatory_clients: sites that must answer in every round.
+        require_signatures: refuse results that are not signed with the site's trusted key.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     everywhere: SiteApp | None = None
     min_clients: int = 1
     mandatory_clients: tuple[str, ...] = ()
+    require_signatures: bool = False
 
     def __post_init__(self) -> None:
         check_name(self.name, "job")

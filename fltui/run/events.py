@@ -58,7 +58,13 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=_t
 
 
 class RunStarted(Event, frozen=True, kw_only=True):
-    """A run begins: who is asked for, how many rounds, in which exchange folder, and how it is run."""
+    """A run begins: who is asked for, how many rounds, in which exchange folder, and how it is run.
+
+    Attributes:
+        keys: the trusted public key of each site that has one, as 64 hexadecimal digits.
+        server_key: the public key that signs tasks and ends; empty if they are not signed.
+        require_signatures: results that are not signed with the site's trusted key are refused.
+    """
 
     run: str
     job: str
@@ -69,6 +75,9 @@ class RunStarted(Event, frozen=True, kw_only=True):
     exchange: str
     mode: RunMode = "simulator"
     options: RunOptions = RunOptions()
+    keys: dict[str, str] = {}
+    server_key: str = ""
+    require_signatures: bool = False
 
 
 class SiteJoined(Event, frozen=True, kw_only=True):
@@ -109,7 +118,12 @@ class TaskPublished(Event, frozen=True, kw_only=True):
 
 
 class ResultAccepted(Event, frozen=True, kw_only=True):
-    """A result is whole, checked and in the store; `manifest` is the digest of its manifest."""
+    """A result is whole, checked and in the store.
+
+    Attributes:
+        manifest: digest of its manifest.
+        signed_by: the site's public key that the manifest's signature was checked with; empty if there was none.
+    """
 
     round: int
     site: str
@@ -120,6 +134,7 @@ class ResultAccepted(Event, frozen=True, kw_only=True):
     arrays: list[ArrayEntry]
     bytes: int
     manifest: str = ""
+    signed_by: str = ""
 
 
 class ResultRejected(Event, frozen=True, kw_only=True):
@@ -206,9 +221,12 @@ class RunResumed(Event, frozen=True, kw_only=True):
     Attributes:
         restarted: in another process, after the run had failed or was aborted or its server had died: no site is there
             yet, and the monotonic clock may be another.
+        keys, server_key: as in `RunStarted`, from now on, where the run was restarted.
     """
 
     restarted: bool = False
+    keys: dict[str, str] = {}
+    server_key: str = ""
 
 
 class RequestRefused(Event, frozen=True, kw_only=True):
@@ -228,6 +246,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
         final_model: parameter name to file below the run folder; empty if no round was finished.
         metrics: of the last finished round.
         seconds: from the run's start, without those in which no server held it.
+        seal: digest of ``seal.b3``; empty if the run was not sealed.
     """
 
     run: str
@@ -237,6 +256,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     final_model: dict[str, str]
     metrics: dict[str, float]
     seconds: float
+    seal: str = ""
 
 
 AnyEvent = (

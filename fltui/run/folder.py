@@ -68,6 +68,11 @@ class RunFolder:
         return self.root / "summary.json"
 
     @property
+    def seal(self) -> Path:
+        """Digests of all files when the run ended, see `fltui.run.seal`."""
+        return self.root / "seal.b3"
+
+    @property
     def metrics(self) -> Path:
         """Metrics by round and site, as CSV."""
         return self.root / "metrics.csv"

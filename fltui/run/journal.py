@@ -1,4 +1,9 @@
-"""The journal: every event of a run, one JSON object a line, only ever appended. It is the truth about the run."""
+"""The journal: every event of a run, one JSON object a line, only ever appended. It is the truth about the run.
+
+Every line ends with its chain: the BLAKE3 digest of the chain of the line before and of the line itself. So no line can
+be changed, taken out or moved without every later one. It is kept whole, at 256 bits: that half of them would show an
+edit made afterwards, but not that one server made two histories with the same end, which is cheap at 128.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +14,80 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import blake3
 import msgspec
 
 from fltui.errors import BadInputError
+from fltui.exchange.durable import sync_folder
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import write_all
-from fltui.run.events import AnyEvent, Event
+from fltui.run.events import AnyEvent, Event, MetricLogged, ModelSaved, RoundStarted
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyEvent)
 _E = TypeVar("_E", bound=Event)
+
+_CARRIED = (MetricLogged, RoundStarted, ModelSaved)
+"""Events from which nothing follows but other events: they are synced with the next one."""
+
+_SPLICE = b',"chain":"'
+_CHAIN_END = -len(b'"}\n')
+_CHAIN_AT = _CHAIN_END - 64
+_TAIL = len(_SPLICE) - _CHAIN_AT
+"""Bytes of a line from its splice on."""
+
+
+class ChainError(BadInputError):
+    """A line of a journal does not follow from those before it: the journal was changed after it was written."""
+
+
+class Chain:
+    """The chain of a journal while its lines are read, front to back.
+
+    Args:
+        head: chain of the line before the first one that is read; none to take the first chain there is as given.
+
+    Attributes:
+        head: chain of the last line; empty before the first, None where it cannot be known.
+        began: whether a line had one. Journals of older versions have none; where such a run was resumed, the first
+            chain covers the lines before it, too.
+    """
+
+    def __init__(self, head: str | None = "") -> None:
+        self._head = None if head is None else head.encode()
+        self.began = bool(head)
+
+    @classmethod
+    def at(cls, file: BinaryIO) -> Chain:
+        """The chain at the position of `file`, which is the beginning of a line."""
+        at = file.tell()
+        if at < _TAIL:
+            return cls("" if not at else None)
+        file.seek(at - _TAIL)
+        tail = file.read(_TAIL)
+        return cls(tail[_CHAIN_AT:_CHAIN_END].decode("ascii", "replace") if tail.startswith(_SPLICE) else None)
+
+    @property
+    def head(self) -> str | None:
+        """See the class."""
+        return None if self._head is None else self._head.decode()
+
+    def follows(self, line: bytes) -> bool:
+        """Whether a whole line, of valid JSON, follows from those before; if so, the chain goes on with it."""
+        head = self._head
+        if line[-_TAIL:_CHAIN_AT] == _SPLICE:
+            found = line[_CHAIN_AT:_CHAIN_END]
+            if head is not None and _chain(head, line[:-_TAIL]) != found:
+                return False
+            self._head, self.began = found, True
+            return True
+        if head is not None:
+            self._head = _chain(head, line[:-1])
+        return not self.began
+
+
+def _chain(head: bytes, text: bytes) -> bytes:
+    return blake3.blake3(head + text).hexdigest().encode()
 
 
 class Journal:
@@ -26,16 +95,20 @@ class Journal:
 
     Args:
         path: the file; must not exist where the next event is the first.
-        durable: fsync every event.
+        durable: fsync every event that something may follow from.
         seq: number of the next event.
+        head: chain of the last event.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False, seq: int = 0) -> None:
+    def __init__(self, path: Path, *, durable: bool = False, seq: int = 0, head: str = "") -> None:
         new = 0 if seq else os.O_CREAT | os.O_EXCL
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | new, 0o644)
         self._path = path
         self._durable = durable
+        if durable and new:
+            sync_folder(path.parent)
         self._next = seq
+        self._head = head.encode()
         self._followers: list[Callable[[AnyEvent], None]] = []
 
     @classmethod
@@ -48,12 +121,12 @@ class Journal:
             durable: fsync every event from now on.
 
         Raises:
-            BadInputError: there is no journal, no event in it, or a line is not an event.
+            BadInputError: there is no journal, no event in it, a line is not an event, or it was changed.
         """
-        seq = 0
+        seq, chain = 0, Chain()
         try:
             with path.open("r+b") as file:
-                for event in read_events(file, str(path)):
+                for event in read_events(file, str(path), chain):
                     take(event)
                     seq = event.seq + 1
                 file.truncate(file.tell())
@@ -61,7 +134,12 @@ class Journal:
             raise BadInputError(f"journal {path} cannot be continued: {error.strerror}") from error
         if not seq:
             raise BadInputError(f"journal {path} has no event, so there is nothing to go on with")
-        return cls(path, durable=durable, seq=seq)
+        return cls(path, durable=durable, seq=seq, head=chain.head or "")
+
+    @property
+    def head(self) -> str:
+        """Chain of the last event, in hexadecimal: whoever notes it elsewhere can tell this journal from any other."""
+        return self._head.decode()
 
     def follow(self, follower: Callable[[AnyEvent], None]) -> None:
         """Call `follower` with every event after it is written."""
@@ -75,9 +153,11 @@ class Journal:
         """
         stamped = msgspec.structs.replace(event, seq=self._next, time=time.time(), monotonic=time.monotonic())
         before = os.fstat(self._fd).st_size
+        text = _encoder.encode(stamped)[:-1]
+        head = _chain(self._head, text)
         try:
-            write_all(self._fd, _encoder.encode(stamped) + b"\n")
-            if self._durable:
+            write_all(self._fd, b'%b%b%b"}\n' % (text, _SPLICE, head))
+            if self._durable and not isinstance(event, _CARRIED):
                 os.fsync(self._fd)
         except OSError as error:
             # Half a line in the midst of a journal would make all of it unreadable once there is room again.
@@ -85,6 +165,7 @@ class Journal:
                 os.ftruncate(self._fd, before)
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._next += 1
+        self._head = head
         for follower in self._followers:
             follower(stamped)  # type: ignore[arg-type]  # every event there is stands in AnyEvent
         return stamped
@@ -98,7 +179,7 @@ def read_journal(path: Path) -> Iterator[AnyEvent]:
     """The events of a journal in order. A last line that is not whole yet is left out.
 
     Raises:
-        BadInputError: there is no journal, or a line is not an event.
+        BadInputError: there is no journal, a line is not an event, or it was changed.
     """
     try:
         with path.open("rb") as file:
@@ -107,22 +188,48 @@ def read_journal(path: Path) -> Iterator[AnyEvent]:
         raise BadInputError(f"journal {path} cannot be read: {error.strerror}") from error
 
 
-def read_events(file: BinaryIO, where: str) -> Iterator[AnyEvent]:
+def read_events(file: BinaryIO, where: str, chain: Chain | None = None) -> Iterator[AnyEvent]:
     """The whole events from the file's position on; leaves the position at the first line that is not whole.
+
+    Args:
+        file: a journal, at the beginning of a line.
+        where: its path, for the sentence.
+        chain: of the lines before, goes on with those that are read; what stands in the file where not given.
 
     Raises:
         BadInputError: a line is not an event.
+        ChainError: a line does not follow from those before it.
     """
+    at = file.tell()
+    chain = chain or Chain.at(file)
     while True:
-        at = file.tell()
         line = file.readline()
-        if not line.endswith(b"\n"):
+        if not line.endswith(b"\n") or b"\0" in line:
+            # A zero byte is a hole: the power went before the disk had written what was not synced, from there on.
             file.seek(at)
             return
         try:
-            yield _decoder.decode(line)
+            event = _decoder.decode(line)
         except MALFORMED as error:
             raise BadInputError(f"journal {where} has a line at byte {at} that is not an event: {error}") from error
+        if not chain.follows(line):
+            raise ChainError(
+                f"journal {where} was changed after it was written: the line at byte {at}, event {event.seq}, does not "
+                "follow from those before it"
+            )
+        yield event
+        at += len(line)
+
+
+def head_of(path: Path) -> str:
+    """Chain of a journal's last event; empty if it has none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        return Chain.at(file).head or ""
 
 
 def to_json(event: AnyEvent) -> dict[str, object]:

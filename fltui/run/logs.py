@@ -67,6 +67,10 @@ class ServerLog:
         level, text = describe(event)
         self._write(event.time, level, [text])
 
+    def warn(self, text: str) -> None:
+        """Append a sentence that is no event."""
+        self._write(time.time(), "WARN", [text])
+
     def failed(self, error: BaseException) -> None:
         """Append the traceback of an error that the server does not know."""
         self._write(time.time(), "ERROR", "".join(traceback.format_exception(error)).splitlines())

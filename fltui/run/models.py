@@ -19,6 +19,7 @@ from fltui.exchange.durable import sync_file, sync_folder, sync_tree
 from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import NpyReader, NpyWriter, write_array
+from fltui.exchange.outage import DISK_FULL
 
 
 class ModelAbout(msgspec.Struct, frozen=True):
@@ -132,7 +133,9 @@ class Models:
         try:
             beside.symlink_to(self.folder(number).name, target_is_directory=True)
             os.replace(beside, target)
-        except OSError:
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise
             shutil.copytree(self.folder(number), target, dirs_exist_ok=True)
             if self._durable:
                 sync_tree(target)

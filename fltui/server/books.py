@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from fltui.exchange.durable import sync_file, sync_folder
+from fltui.exchange.durable import sync_file, sync_folder, sync_tree
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import to_json
+from fltui.run.logs import ServerLog
+from fltui.run.seal import write_seal
 from fltui.run.state import RunState
 
 
@@ -62,13 +66,14 @@ def write_metrics(path: Path, state: RunState) -> MetricsTable:
 def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, durable: bool = False) -> None:
     """Write ``summary.json``: the outcome, the sites and the rounds.
 
-    With `durable` it survives a power cut, and so does ``metrics.csv``: nobody makes them again once the run is over.
+    With `durable` its content survives a power cut, and so does that of ``metrics.csv``: nobody makes them again once
+    the run is over. Its name does with `fltui.run.seal.write_seal`.
     """
     summary = {
         **{
             name: value
             for name, value in to_json(finished).items()
-            if name not in ("event", "seq", "time", "monotonic")
+            if name not in ("event", "seq", "time", "monotonic", "seal")
         },
         "job": state.job,
         "workflow": state.workflow,
@@ -82,5 +87,33 @@ def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, 
     folder.summary.write_bytes(msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n")
     if durable:
         sync_file(folder.summary)
-        sync_folder(folder.root)
         sync_file(folder.metrics)
+
+
+def close_books(folder: RunFolder, state: RunState, finished: RunFinished, log: ServerLog) -> RunFinished:
+    """Write what there is to write at the end of a run, then seal it; what fails, as on a full disk, is left out.
+
+    Args:
+        folder: the run.
+        state: before its last event.
+        finished: its last event, the next to be written. The log has it from here: what is sealed must not change.
+        log: of the server.
+
+    Returns:
+        The last event with the seal's digest.
+    """
+    durable = state.options.durable
+    with contextlib.suppress(OSError):
+        write_summary(folder, state, finished, durable=durable)
+    log.event(replace(finished, time=time.time()))
+    with contextlib.suppress(OSError):
+        if durable:
+            sync_tree(folder.logs)
+            # What was removed must not come back: the seal says that it is not there.
+            if not state.options.keep_results:
+                sync_folder(folder.store)
+            if state.options.keep_models is not None:
+                sync_folder(folder.models)
+    with contextlib.suppress(OSError):
+        return replace(finished, seal=write_seal(folder, durable=durable))
+    return finished

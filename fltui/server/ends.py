@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, running
 from fltui.exchange.manifest import End, RunOutcome
-from fltui.exchange.publish import put_document
+from fltui.exchange.outage import has_room
+from fltui.exchange.publish import check_plain, put_bytes
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.run.folder import RunFolder
 
 
-def put_end(site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, *, durable: bool = False) -> None:
+def put_end(
+    site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, identity: Identity, *, durable: bool = False
+) -> None:
     """End a run for one site, at the run's newest task; where its folder is gone it misses the end, others do not."""
-    end = End(PROTOCOL, last.run, outcome, reason)
     with contextlib.suppress(OSError):
-        put_document(end, site.task(last.end()), site.staging("server"), durable=durable)
+        _write_end(site, last, outcome, reason, identity, durable=durable)
+
+
+def put_completed(sites: Iterable[SiteFolder], last: TaskId, identity: Identity, *, durable: bool = False) -> None:
+    """End a run that has completed for its sites, as `put_end` does.
+
+    Raises:
+        OSError: a site would miss the end, and the exchange folder is to blame.
+    """
+    for site in sites:
+        try:
+            _write_end(site, last, "FINISHED:COMPLETED", "", identity, durable=durable)
+        except OSError:
+            if not has_room(site.root.parent, 1 << 16):
+                raise
+
+
+def _write_end(
+    site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, identity: Identity, *, durable: bool
+) -> None:
+    end = End(PROTOCOL, last.run, outcome, reason, site.name, str(last.end()))
+    put_bytes(identity.encode(end), site.task(last.end()), site.staging("server"), durable=durable)
 
 
 def has_ended(site: SiteFolder, last: TaskId) -> bool:
@@ -31,10 +56,18 @@ def take_back_ends(site: SiteFolder, run: str) -> None:
     with contextlib.suppress(OSError):
         for one in site.published():
             if one.run == run and one.is_end:
+                check_plain(site, one)
                 site.task(one).unlink(missing_ok=True)
 
 
-def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "", *, durable: bool = False) -> None:
+def end_dead_runs(
+    exchange: ExchangeFolder,
+    runs: Path,
+    resumed: str = "",
+    *,
+    identity: Identity = NOBODY,
+    durable: bool = False,
+) -> None:
     """End runs of `runs` whose server died, for sites that still hold their tasks: they are to serve another run.
 
     A client that is not started for one run takes the task it finds; without this it would answer a dead run for ever.
@@ -43,6 +76,7 @@ def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "", *, du
         exchange: the exchange folder.
         runs: folder of run folders.
         resumed: a run that is about to go on, and is left alone.
+        identity: signs the ends.
         durable: let the ends survive a power cut.
     """
     for site in exchange.sites():
@@ -52,4 +86,4 @@ def end_dead_runs(exchange: ExchangeFolder, runs: Path, resumed: str = "", *, du
                 if run != resumed and folder.journal.is_file() and not folder.is_alive():
                     last = TaskId(run, number, "train", attempt)
                     reason = "its server died, and another run has begun"
-                    put_end(site, last, "FINISHED:ABORTED", reason, durable=durable)
+                    put_end(site, last, "FINISHED:ABORTED", reason, identity, durable=durable)

@@ -14,8 +14,9 @@ from pathlib import Path
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MALFORMED, Logged
-from fltui.exchange.outage import is_away
+from fltui.exchange.outage import exchange_id, has_room
 from fltui.exchange.publish import open_site
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.job.job import Job
 from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
@@ -23,7 +24,9 @@ from fltui.run.events import (
     AnyEvent,
     MetricLogged,
     RequestRefused,
+    ResultAccepted,
     ResultDiscarded,
+    RoundFinished,
     RunFinished,
     RunPaused,
     RunResumed,
@@ -31,18 +34,19 @@ from fltui.run.events import (
     RunStatus,
     SiteJoined,
     SiteLost,
+    TaskPublished,
 )
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
 from fltui.run.logs import ServerLog
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState, apply
-from fltui.server.books import MetricsTable, write_metrics, write_summary
-from fltui.server.ends import put_end
+from fltui.server.books import MetricsTable, close_books, write_metrics
+from fltui.server.ends import put_completed, put_end
 from fltui.server.federation import RunFederation
 from fltui.server.late import LateResults
 from fltui.server.mirror import Mirror
-from fltui.server.outage import Outage, Reserve, outage_of
+from fltui.server.outage import Outages, outage_of
 from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
@@ -58,6 +62,7 @@ class Engine:
         exchange: the exchange folder.
         fleet: where the scripts run.
         options: how it is run.
+        identity: who the server is, see `Identity`.
         resumed: the run began before, in another process; go on with it from its last finished round.
 
     Raises:
@@ -71,6 +76,7 @@ class Engine:
         exchange: ExchangeFolder,
         fleet: Fleet,
         options: RunOptions,
+        identity: Identity = NOBODY,
         *,
         resumed: bool = False,
     ) -> None:
@@ -81,14 +87,15 @@ class Engine:
         self.state = RunState()
         self._workflow: Workflow = job.workflow
         self._exchange = exchange
+        self._exchange_id = exchange_id(exchange.root)
         self._fleet = fleet
         self._options = options
+        self._identity = identity
         self._resumed = resumed
         self._retention = Retention(exchange, folder, options)
         self._late = LateResults(exchange, options.keep_rounds)
-        self._reserve = Reserve(folder.root / ".reserve")
-        self._outage: Outage | None = None
-        self._untold: list[AnyEvent] = []
+        self._outages = Outages(folder.root / ".reserve")
+        self._final: dict[str, str] = {}
         self._roster = Roster(self._joined, self._lost, self._wake)
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._mirrors: dict[str, Mirror] = {}
@@ -141,14 +148,14 @@ class Engine:
             begun = self._go_on(past) if self._resumed else self._begin()
             self._watch()
             opened.callback(self._watch_no_more)
-            for follower in (self._keep_state, self._server_log.event, *self._followers):
+            for follower in (self._keep_state, self._keep_log, *self._followers):
                 self._journal.follow(follower)
             try:
                 self._journal.append(begun)
             except OSError as error:
                 raise self._unusable(error) from error
             if self._resumed:
-                reopen_sites(self._exchange, past, durable=self._options.durable)
+                reopen_sites(self._exchange, past, self._identity, durable=self._options.durable)
             self._federation = RunFederation(
                 job=self.job,
                 folder=self.folder,
@@ -163,11 +170,12 @@ class Engine:
                 state=self.state,
                 wait=self._wait,
                 accepted=self._mirror,
+                identity=self._identity,
                 going_on=past.going_on,
             )
             self.state.forget(self.state.next_round - 2)
-            self._reserve.take()
-            opened.callback(self._reserve.release)
+            self._outages.reserve.take()
+            opened.callback(self._outages.reserve.release)
             return await self._run()
 
     def _open_books(self, opened: ExitStack) -> Past:
@@ -186,6 +194,7 @@ class Engine:
             if self._resumed:
                 past.going_on = unfinished_round(self.folder, self._exchange, past.state)
                 tidy_run(self.folder, past)
+                self.folder.seal.unlink(missing_ok=True)
             self._metrics = opened.enter_context(closing(write_metrics(self.folder.metrics, past.state)))
             self._server_log = opened.enter_context(closing(ServerLog(self.folder.logs / "server.log")))
         except OSError as error:
@@ -208,6 +217,9 @@ class Engine:
             exchange=str(self._exchange.root),
             mode=self._fleet.mode,
             options=self._options,
+            keys=dict(self._identity.trusted),
+            server_key=self._identity.public,
+            require_signatures=self._identity.demanded,
         )
 
     def _go_on(self, past: Past) -> RunResumed:
@@ -217,17 +229,17 @@ class Engine:
         for name, site in past.state.sites.items():
             if site.dropped:
                 self._roster.drop_before(name, site.reason)
-        return RunResumed(restarted=True)
+        return RunResumed(restarted=True, keys=dict(self._identity.trusted), server_key=self._identity.public)
 
     async def _run(self) -> RunFinished:
-        for site in self.job.sites:
-            self._attend(site)
-        for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
-            with contextlib.suppress(BadInputError):
-                open_site(self._exchange.site(site), "server", durable=self._options.durable)
-                self._attend(site)
         status, reason = RunStatus.FAILED, "an error inside the server; its traceback is in logs/server.log"
         try:
+            for site in self.job.sites:
+                self._attend(site)
+            for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
+                with contextlib.suppress(BadInputError):
+                    open_site(self._exchange.site(site), "server", durable=self._options.durable)
+                    self._attend(site)
             await self._run_body()
             status, reason = RunStatus.COMPLETED, ""
         except RunFailedError as error:
@@ -266,41 +278,39 @@ class Engine:
             except OSError as found:
                 error = found
             size = max((model.bytes for model in self.state.models.values()), default=0)
-            self._outage = outage_of(error, self._exchange, self.folder, size)
-            if self._outage is None:
+            self._outages.current = outage_of(error, self._exchange, self._exchange_id, self.folder, size)
+            if self._outages.current is None:
                 raise error
             unfinished = self.state.next_round in self.state.rounds
             self._federation.going_on = self.state.next_round if unfinished else None
 
     async def _start_and_run(self) -> None:
-        if self._outage is not None:
-            await self._sit_out(self._outage)
+        if self._outages.current is not None:
+            await self._sit_out()
         if self.state.next_round < self._workflow.rounds.stop:
             await self._fleet.start(self._roster, self._wait, self._federation.asked)
         await self._workflow.run(self._federation)
+        self._end_well()
 
-    async def _sit_out(self, outage: Outage) -> None:
+    def _end_well(self) -> None:
+        """Do what a run that completes leaves in folders of others, while an outage can still be sat out.
+
+        Raises:
+            OSError: of an outage.
+        """
+        with contextlib.suppress(*MALFORMED):  # told at the end
+            self._final = self._federation.final_model()
+        sites = [self._exchange.site(site) for site in sorted(self._mirrors.keys() - self._roster.dropped)]
+        put_completed(sites, self._federation.newest, self._identity, durable=self._options.durable)
+
+    async def _sit_out(self) -> None:
         """Pause until an outage is over. People may ask meanwhile; nothing else is done."""
-        paused, told, backoff = self._roster.paused, False, Backoff()
-        before = self.state.reason
-        self._reserve.release()
-        while True:
-            if not told:
-                with contextlib.suppress(OSError):  # no word fits on the disk: told as soon as one does
-                    self._journal.append(RunPaused(reason=outage.reason))
-                    told = True
-            if outage.is_over():
-                break
-            await self._pause(backoff.next())
+        backoff = Backoff()
+        self._outages.begin(self.state)
+        while not self._outages.is_over(self._journal.append):
+            await self._pause(max(backoff.next(), self._outages.rest.next()))
             self._take_requests()
-        self._outage = None
-        for event in self._untold:
-            self._journal.append(event)
-        self._untold.clear()
-        if told:
-            self._journal.append(RunPaused(reason=before) if paused else RunResumed())
         self._watch()
-        self._reserve.take()
 
     def _fail(self, error: OSError) -> None:
         """End the run for an error in what the event loop calls; the loop would print it and go on."""
@@ -316,19 +326,20 @@ class Engine:
             RunFailedError: the end cannot be written into the journal.
         """
         self._over = True
-        self._reserve.release()
+        self._outages.reserve.release()
         newest, durable = self._federation.newest, self._options.durable
         for site in self._mirrors.keys() - self._roster.dropped:
-            put_end(self._exchange.site(site), newest, status.outcome, reason, durable=durable)
+            put_end(self._exchange.site(site), newest, status.outcome, reason, self._identity, durable=durable)
         with contextlib.suppress(OSError):
             self._retention.sweep(self._federation.round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         for mirror in self._mirrors.values():
             with contextlib.suppress(OSError):
                 mirror.finish()
-        final: dict[str, str] = {}
+        final = self._final
         try:
-            final = self._federation.final_model()
+            if not final:
+                final = self._federation.final_model()
         except (OSError, *MALFORMED) as error:
             if status is RunStatus.COMPLETED:
                 status, reason = RunStatus.FAILED, f"the final model cannot be put into models/final: {error}"
@@ -346,8 +357,7 @@ class Engine:
                 self._metrics.close()
                 self._metrics = write_metrics(self.folder.metrics, self.folder.state())
         self._metrics.close()
-        with contextlib.suppress(OSError):
-            write_summary(self.folder, self.state, finished, durable=durable)
+        finished = close_books(self.folder, self.state, finished, self._server_log)
         try:
             return self._journal.append(finished)
         except OSError as error:
@@ -375,13 +385,19 @@ class Engine:
             folder = self._exchange.site(site)
             log = None if self._fleet.same_user else self.folder.logs / f"{site}.log"
             known = self.state.sites.get(site, SiteState()).logged
-            self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known)
+            self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known, self._server_log.warn)
             if self._watcher is not None:
                 self._watcher.add(folder.results)
 
     def _joined(self, site: str) -> None:
         if site not in self._mirrors:
-            open_site(self._exchange.site(site), "server", durable=self._options.durable)
+            try:
+                open_site(self._exchange.site(site), "server", durable=self._options.durable)
+            except BadInputError as error:
+                cause, root = error.__cause__, self._exchange.root
+                if isinstance(cause, OSError) and not has_room(root, 1 << 16):
+                    raise cause from None  # an outage, and not this site's doing
+                raise
             self._attend(site)
         self._journal.append(SiteJoined(site=site))
 
@@ -393,7 +409,7 @@ class Engine:
         try:
             self._journal.append(event)
         except OSError as error:
-            self._untold.append(event)
+            self._outages.tell_later(event)
             self._fail(error)
 
     def _logged(self, site: str, found: Logged) -> None:
@@ -406,7 +422,13 @@ class Engine:
 
     def _keep_state(self, event: AnyEvent) -> None:
         self.state = apply(self.state, event)
+        if isinstance(event, TaskPublished | ResultAccepted | RoundFinished):
+            self._outages.rest.reset()  # it moves, so the next outage is another
         self._roster.paused = self.state.status is RunStatus.PAUSED
+
+    def _keep_log(self, event: AnyEvent) -> None:
+        if not isinstance(event, RunFinished):
+            self._server_log.event(event)
 
     def _arrived_in_thread(self, path: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
@@ -430,8 +452,8 @@ class Engine:
                     self.abort(request.reason)
                 case Pause() if not self._roster.paused:
                     self._tell(RunPaused(reason=request.reason))
-                case Resume() if self._outage is not None:
-                    self._tell(RequestRefused(request="resume", reason=self._outage.reason))
+                case Resume() if (outage := self._outages.current) is not None:
+                    self._tell(RequestRefused(request="resume", reason=outage.reason))
                 case Resume() if self._roster.paused:
                     self._tell(RunResumed())
                     self._wake()
@@ -446,7 +468,7 @@ class Engine:
         elif site not in self._roster.dropped:
             self._roster.drop(site, reason)
             folder, durable = self._exchange.site(site), self._options.durable
-            put_end(folder, self._federation.newest, "FINISHED:ABORTED", reason, durable=durable)
+            put_end(folder, self._federation.newest, "FINISHED:ABORTED", reason, self._identity, durable=durable)
             self._fleet.drop(site)
 
     def _wake(self) -> None:
@@ -460,13 +482,13 @@ class Engine:
             self._retention.sweep(self._federation.round)
             await self._pause(min(seconds, self._fleet.look_every))
         if not self._hints:
-            if is_away(self._exchange.root):
+            if exchange_id(self._exchange.root) != self._exchange_id:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
             self._take_requests()
             for mirror in self._mirrors.values():
                 mirror.look()
             for site, task_id in self._late.look():
-                self._journal.append(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
+                self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
         hints, self._hints = self._hints, set()
         return hints
 

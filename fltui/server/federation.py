@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from fltui.errors import RunFailedError
 from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.signing import Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
 from fltui.model import Params
@@ -40,6 +41,7 @@ class RunFederation:
     Attributes:
         wait: waits for arrivals and changes, so many seconds at most; the sites where something arrived.
         accepted: called with a site whose result was accepted.
+        identity: see `RoundPlace`.
         going_on: the unfinished round whose attempt goes on, its results and tasks with it; None if there is none.
         round: the round that runs, or ran last.
     """
@@ -57,6 +59,7 @@ class RunFederation:
     state: RunState
     wait: Callable[[float], Awaitable[set[str]]]
     accepted: Callable[[str], None]
+    identity: Identity
     going_on: int | None = None
     round: Round | None = None
 
@@ -137,6 +140,7 @@ class RunFederation:
             keep=self.options.keep_results,
             link=self.fleet.same_user,
             durable=self.options.durable,
+            identity=self.identity,
         )
 
     def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable
 
@@ -29,6 +30,7 @@ class LateResults:
         found = []
         for missed in self._missed:
             for site, task_id in list(missed.items()):
-                if self._exchange.site(site).result(task_id).exists():
-                    found.append((site, missed.pop(site)))
+                with contextlib.suppress(OSError):  # a folder that its site has closed
+                    if self._exchange.site(site).result(task_id).exists():
+                        found.append((site, missed.pop(site)))
         return found

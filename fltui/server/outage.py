@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.outage import AWAY, DISK_FULL, has_room, is_away
+from fltui.exchange.outage import AWAY, DISK_FULL, exchange_id, has_room
+from fltui.exchange.watch import Backoff
 from fltui.run.describe import size_text
+from fltui.run.events import AnyEvent, RunPaused, RunResumed, RunStatus
 from fltui.run.folder import RunFolder
+from fltui.run.state import RunState
 
 _LEAST_ROOM = 1 << 18
 """Bytes that have to be free before a run on a full disk goes on, beside its next model."""
@@ -36,40 +39,126 @@ class Outage:
     is_over: Callable[[], bool]
 
 
-def outage_of(error: OSError, exchange: ExchangeFolder, folder: RunFolder, model_size: int) -> Outage | None:
+def outage_of(
+    error: OSError, exchange: ExchangeFolder, known: str | None, folder: RunFolder, model_size: int
+) -> Outage | None:
     """The outage behind an error, or None for an error that would come again.
 
     Args:
         error: what could not be written or read.
         exchange: the exchange folder.
+        known: the id of the exchange that the run began in.
         folder: the run folder.
         model_size: bytes of the model.
     """
-    if is_away(exchange.root):
+    name = error.filename2 or error.filename
+    place = Path(name or exchange.root)
+    if place.is_relative_to(folder.root) and error.errno not in DISK_FULL:
+        return None
+    found = exchange_id(exchange.root)
+    if found != known:
+        what = f"is away: there is no {exchange.about.name} that can be read"
+        if found is not None:
+            what = f"holds another exchange, {found} instead of {known}"
         return Outage(
-            f"the exchange folder {exchange.root} is away; the run goes on by itself when it is back",
-            lambda: not is_away(exchange.root),
+            f"the exchange folder {exchange.root} {what}; the run goes on by itself when its own is back",
+            lambda: exchange_id(exchange.root) == known,
         )
     if error.errno in DISK_FULL:
         needed = _LEAST_ROOM + 2 * model_size
         places = {folder.root, exchange.root}
+        if _device(place.parent) not in map(_device, places):  # a site's folder may lie on a disk of its own
+            places.add(place.parent)
 
         def has_enough() -> bool:
             return all(has_room(place, needed) for place in places)
 
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({name})" if name else ""
         return Outage(
             f"{error.strerror}{where}; the run goes on by itself when {size_text(needed)} are free in "
             f"{' and '.join(sorted(map(str, places)))}",
             has_enough,
         )
-    if error.errno in AWAY and error.filename and Path(error.filename).is_relative_to(exchange.root):
+    if error.errno in AWAY and (place.is_relative_to(exchange.root) if name else not has_room(place, 1)):
         return Outage(
-            f"the exchange folder {exchange.root} does not work: {error.strerror} ({error.filename}); the run goes on "
+            f"the exchange folder {exchange.root} does not work: {error.strerror} ({place}); the run goes on "
             "by itself when it does",
             lambda: has_room(exchange.root, _LEAST_ROOM),
         )
     return None
+
+
+def _device(folder: Path) -> int | None:
+    """Which disk a folder is on; None where it is away."""
+    try:
+        return folder.stat().st_dev
+    except OSError:
+        return None
+
+
+class Outages:
+    """What the journal is told of outages, as soon as a word fits on the disk.
+
+    Args:
+        reserve: a file for the `Reserve`.
+
+    Attributes:
+        current: what the run waits for; None while it goes on.
+        reserve: blocks for the journal.
+        rest: how long the next outage lasts at least; reset when the run moves, so that a run that is stopped by the
+            same error again and again does not fill its journal.
+    """
+
+    def __init__(self, reserve: Path) -> None:
+        self.current: Outage | None = None
+        self.reserve = Reserve(reserve)
+        self.rest = Backoff()
+        self._untold: list[AnyEvent] = []
+        self._told: str | None = None
+        self._before: RunPaused | RunResumed | None = None
+
+    def tell_later(self, event: AnyEvent) -> None:
+        """An event did not fit on the disk."""
+        self._untold.append(event)
+
+    def begin(self, state: RunState) -> None:
+        """The run begins to wait; people may have paused it before, and then it stays so."""
+        if self._before is None:
+            paused = state.status is RunStatus.PAUSED
+            self._before = RunPaused(reason=state.reason) if paused else RunResumed()
+        self.reserve.release()
+
+    def is_over(self, append: Callable[[AnyEvent], object]) -> bool:
+        """Tell of the outage, or of its end, and whether the run may go on.
+
+        Args:
+            append: writes into the journal.
+
+        Raises:
+            OSError: the journal cannot be written, and not because a disk is full.
+        """
+        outage = self.current
+        if outage is None:
+            return True
+        try:
+            if self._told != outage.reason:
+                append(RunPaused(reason=outage.reason))
+                self._told = outage.reason
+                return False
+            if not outage.is_over():
+                return False
+            while self._untold:
+                append(self._untold[0])
+                del self._untold[0]
+            if self._before is not None:
+                append(self._before)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            return False
+        self.current = self._told = self._before = None
+        self.reserve.take()
+        return True
 
 
 class Reserve:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, field
 
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
 from fltui.exchange.durable import sync_folder
-from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
+from fltui.exchange.publish import check_plain, remove_published
+from fltui.exchange.signing import Identity
 from fltui.run.control import take_requests
 from fltui.run.events import AnyEvent, RoundFinished, RunStatus, TaskPublished
 from fltui.run.folder import RunFolder
@@ -129,30 +132,40 @@ def tidy_run(folder: RunFolder, past: Past) -> None:
         if path.name not in kept:
             path.unlink(missing_ok=True)
     if state.options.durable:
-        sync_folder(folder.root)
+        for changed in (folder.root, folder.store):
+            sync_folder(changed)
 
 
-def reopen_sites(exchange: ExchangeFolder, past: Past, *, durable: bool) -> None:
+def reopen_sites(exchange: ExchangeFolder, past: Past, identity: Identity, *, durable: bool) -> None:
     """Let the run go on in the sites' folders: no end, except for dropped sites.
 
     The tasks of a round that begins again lose their manifests. Their arrays stay until the round is retired: a script
-    that is at work on them may still need them.
+    that is at work on them may still need them. The tasks of old rounds go, where the last server did not come to it.
     """
     run, state = past.state.run, past.state
     newest = max((task_id for _, task_id in past.tasks), default=TaskId(run, state.start_round, "train", 0))
     for name, site in past.state.sites.items():
         folder = exchange.site(name)
         if site.dropped:
-            put_end(folder, newest, "FINISHED:ABORTED", site.reason, durable=durable)
+            put_end(folder, newest, "FINISHED:ABORTED", site.reason, identity, durable=durable)
         else:
             take_back_ends(folder, run)
         with contextlib.suppress(OSError):
             for path in folder.staging("server").glob(f"{run}.*"):
                 path.unlink()
+            _clear_away(folder, run, state.next_round - state.options.keep_rounds)
     for name, task_id in past.tasks:
         if task_id.round >= state.next_round and past.going_on is None:
             with contextlib.suppress(OSError):
                 exchange.site(name).task(task_id).unlink()
+
+
+def _clear_away(folder: SiteFolder, run: str, before: int) -> None:
+    names = {name.removesuffix(".json") for name in os.listdir(folder.tasks)}  # noqa: PTH208 - faster
+    for found in map(TaskId.parse, names):
+        if found and found.run == run and not found.is_end and found.round < before:
+            check_plain(folder, found)
+            remove_published(folder.tasks, str(found))
 
 
 def last_model(models: Models, state: RunState) -> StoredModel:

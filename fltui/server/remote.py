@@ -23,17 +23,24 @@ LOOK = 0.25
 _DEAF = 2.0
 """Seconds without a look after which silence is not the sites'."""
 
+_DELIVERY = 3.0
+"""Seconds that the only words of a script, its last, must stand before they are taken for true."""
+
 _FAREWELL = 2.0
 """Seconds that a finished run waits for the scripts' last words."""
 
 
 @dataclass
 class _Seen:
-    """What was last seen of a site, by this process's monotonic clock; no status where it is only known to be asked."""
+    """What was last seen of a site, by this process's monotonic clock; no status where it is only known to be asked.
+
+    `alive` tells that the words before these were of the same script.
+    """
 
     status: Status | None
     at: float
     fresh: bool
+    alive: bool = False
 
 
 class RemoteSites:
@@ -66,6 +73,7 @@ class RemoteSites:
         self._asked: frozenset[str] = frozenset()
         self._refused: dict[str, str] = {}
         self._looked = 0.0
+        self._begun = False
 
     async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
         """Wait for the sites; see `Fleet.start`."""
@@ -73,6 +81,7 @@ class RemoteSites:
         for name in asked:
             self._seen.setdefault(name, _Seen(None, time.monotonic(), fresh=False))
         if asked:
+            self._begun = True
             self._look_now()
             return
         deadline = time.monotonic() + self._wait
@@ -81,8 +90,9 @@ class RemoteSites:
             self._look_now()
             possible = len(roster.possible(self._names)) if self._names else self._wanted
             if len(roster.present) >= min(self._wanted, possible) >= self._at_least:
+                self._begun = True
                 return
-            if self._names and len(set(self._names) - roster.absent.keys()) < self._at_least:
+            if self._names and sum(not self._has_failed(name) for name in self._names) < self._at_least:
                 causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
                 raise RunFailedError(f"the first round cannot start: {self._at_least} sites are needed; {causes}")
             if roster.paused:
@@ -100,13 +110,26 @@ class RemoteSites:
                 f"{missing or f'{self._at_least} sites'}; "
                 f"start each with 'fltui client SCRIPT --site NAME --exchange {self._exchange.root}'"
             )
+        self._begun = True
+
+    def _has_failed(self, site: str) -> bool:
+        """Whether a site was dropped, or is not there and has failed for sure."""
+        roster, seen = self._roster, self._seen.get(site)
+        if roster is None or site not in roster.absent:
+            return False
+        if site in roster.dropped:
+            return True
+        if seen is None or seen.status is None or seen.status.state != "failed":
+            return False
+        return site not in roster.silent or time.monotonic() - seen.at > _DELIVERY
 
     def _missing(self, site: str) -> str:
         """A site that did not come, with what it said before the server looked for the first time."""
         seen = self._seen.get(site)
         if seen is None or seen.status is None or seen.status.state != "failed":
             return site
-        return f"{site} (it failed before this server began: {seen.status.reason[:600]})"
+        when = "" if seen.fresh else " before this server began"
+        return f"{site} (it failed{when}: {seen.status.reason[:600]})"
 
     def look(self) -> None:
         """Look at the statuses, not more often than `LOOK`."""
@@ -163,17 +186,20 @@ class RemoteSites:
                 at = now if seen is None else seen.at
                 self._seen[folder.name] = seen = _Seen(status, at, fresh=not first)
             elif (status.session, status.counter) != (seen.status.session, seen.status.counter):
-                self._seen[folder.name] = seen = _Seen(status, now, fresh=True)
+                alive = status.session == seen.status.session
+                self._seen[folder.name] = seen = _Seen(status, now, fresh=True, alive=alive)
         if seen is not None and now - seen.at > SILENCE:
             if seen.fresh or folder.name in self._asked:
                 roster.lose(folder.name, f"not heard of for {SILENCE:g} s", silent=True)
             return
         if seen is None or seen.status is None or not (seen.fresh or self._has_left(seen.status)):
             return
+        # Last words without any before may be old ones, delivered late, while another script is at work.
+        unsure = seen.fresh and not seen.alive
         if seen.status.state == "failed":
-            roster.lose(folder.name, seen.status.reason[:600] or "its script failed")
+            roster.lose(folder.name, seen.status.reason[:600] or "its script failed", silent=unsure)
         elif seen.status.state == "finished":
-            roster.lose(folder.name, SCRIPT_ENDED)
+            roster.lose(folder.name, SCRIPT_ENDED, silent=unsure or not self._begun)
         elif self._refused.get(folder.name) != seen.status.session:
             try:
                 roster.join(folder.name)

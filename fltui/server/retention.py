@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
-from fltui.exchange.publish import remove_published
+from fltui.exchange.publish import check_plain, remove_published
 from fltui.run.folder import RunFolder
 from fltui.run.models import Models
 from fltui.run.options import RunOptions
@@ -53,6 +53,7 @@ class Retention:
         while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
             site, task_id = self._tasks.popleft()
             with contextlib.suppress(OSError):  # a folder that its site has closed keeps what is in it
+                check_plain(self._exchange.site(site), task_id)
                 remove_published(self._exchange.site(site).tasks, str(task_id))
         if self._options.keep_models is not None:
             self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)

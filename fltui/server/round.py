@@ -12,13 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from fltui.errors import NotYetError, RefusedError, RunFailedError
+from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
 from fltui.exchange.collect import Spec, read_result, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
-from fltui.exchange.manifest import ArrayEntry, Task, digest, encode
-from fltui.exchange.npy import NpyReader
-from fltui.exchange.outage import is_away
-from fltui.exchange.publish import put_bytes, put_copies, put_links
+from fltui.exchange.manifest import ArrayEntry, Task, digest
+from fltui.exchange.npy import NpyReader, open_beneath, read_bytes
+from fltui.exchange.outage import has_room, is_away
+from fltui.exchange.publish import check_plain, put_bytes, put_copies, put_links
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, ParamsType
 from fltui.run.events import (
@@ -36,7 +37,10 @@ from fltui.workflows.workflow import Answer, Request
 STALLED = 30.0
 """Seconds without any change after which a result whose arrays do not match its manifest is told of."""
 
-_SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_LONGEST_LOOK = 400
+"""Characters that tell what a model looks like."""
+
+_SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
 
 
@@ -64,6 +68,7 @@ class RoundPlace:
         keep: keep the manifests of results beside their arrays.
         link: give sites links to one copy of the model.
         durable: fsync what is published and stored.
+        identity: signs the tasks, knows whose results are to be signed.
     """
 
     run: str
@@ -78,6 +83,7 @@ class RoundPlace:
     keep: bool
     link: bool
     durable: bool
+    identity: Identity = NOBODY
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Round:
     request: Request
     attempt: int = 1
     before: RoundState | None = None
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     arrivals: dict[str, float] = field(default_factory=dict)
     published: list[tuple[str, TaskId]] = field(default_factory=list)
     stored: set[str] = field(default_factory=set)
@@ -192,7 +198,7 @@ class Round:
     def agrees(self, before: RoundState) -> bool:
         """Whether this round's tasks are, byte for byte, those that were published before."""
         same = before.started.task_name == self.request.task_name and before.started.model == self.request.model.digest
-        return same and all(digest(encode(self._task(site))) == known for site, known in before.published.items())
+        return same and all(digest(self._manifest(site)) == known for site, known in before.published.items())
 
     def _begin(self) -> None:
         """Start the round in the journal, or take over what it knows."""
@@ -238,6 +244,10 @@ class Round:
             list(request.model.entries.values()),
         )
 
+    def _manifest(self, site: str) -> bytes:
+        """The bytes of a site's task, the same whenever they are made with the same key."""
+        return self.place.identity.encode(self._task(site))
+
     def _publish_more(self) -> None:
         limit = self.place.threads or len(self._waiting) + len(self._open)
         while self._waiting and len(self._open) < limit:
@@ -250,7 +260,7 @@ class Round:
     def _publish(self, site: str) -> None:
         place, task_id = self.place, self._task_id
         folder, task = place.exchange.site(site), self._task(site)
-        manifest = encode(task)
+        manifest = self._manifest(site)
         asked = self._open[site] = _Asked(task, digest(manifest), folder)
         if self.before is None or site not in self.before.published:
             place.append(
@@ -267,12 +277,15 @@ class Round:
             return
         staging = folder.staging("server")
         try:
+            check_plain(folder, task_id)
             self._publish_model(folder.tasks / task.task_id, staging)
             put_bytes(manifest, folder.task(task_id), staging, durable=place.durable)
         except OSError as error:
-            if error.errno in _SERVER_FAULTS or is_away(place.exchange.root):
+            if error.errno in _SERVER_FAULTS or is_away(place.exchange.root) or not has_room(place.exchange.root, 1):
                 raise
-            place.roster.lose(site, f"its task cannot be published: {error.strerror} ({error.filename})")
+            reason = f"task {task.task_id} cannot be published: {error.strerror} ({error.filename})"
+            place.roster.lose(site, reason)
+            self._give_up(site, reason)  # it may be back before anybody looks, and has no task
 
     def _publish_model(self, target: Path, staging: Path) -> None:
         files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
@@ -291,8 +304,9 @@ class Round:
         arrays = asked.folder.tasks / asked.task.task_id
         try:
             sizes = all((arrays / entry.file).stat().st_size == entry.size for entry in asked.task.arrays)
-            return sizes and asked.folder.task(self._task_id).read_bytes() == manifest
-        except OSError:
+            with open_beneath(asked.folder.root, "tasks", f"{self._task_id}.json") as fd:
+                return sizes and read_bytes(fd, len(manifest), "") == manifest
+        except (OSError, ExchangeError):
             return False
 
     def _take(self, site: str) -> None:
@@ -304,7 +318,7 @@ class Round:
         expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
         files: list[str] = []
         try:
-            result, manifest = read_result(asked.folder, asked.task, asked.digest, expected)
+            result, manifest = read_result(asked.folder, asked.task, asked.digest, expected, self.place.identity)
             files = [entry.file for entry in result.arrays]
             if expected is None and result.params_type is ParamsType.DIFF:
                 raise RefusedError(
@@ -312,7 +326,8 @@ class Round:
                 )
             self.stored.update(entry.blake3 for entry in result.arrays)
             kept = manifest if self.place.keep else b""
-            store_arrays(asked.folder, result, self.place.store, manifest=kept, durable=self.place.durable)
+            base = model.open if model.entries else None
+            store_arrays(asked.folder, result, self.place.store, base, manifest=kept, durable=self.place.durable)
         except NotYetError as error:
             self._wait_on(site, asked, files, str(error))
             return
@@ -332,6 +347,7 @@ class Round:
             arrays=result.arrays,
             bytes=sum(entry.size for entry in result.arrays),
             manifest=digest(manifest),
+            signed_by=self.place.identity.signed_by(result),
         )
         self.place.append(self._accepted[site])
         self.place.accepted(site)
@@ -434,14 +450,16 @@ class Round:
         if len(counts) < 2:
             return
         if counts[0][1] == counts[1][1]:
-            told = "; ".join(f"{site} sent {look}" for site, look in sorted(looks.items()))
+            told = "; ".join(f"{site} sent {_shortened(look)}" for site, look in sorted(looks.items()))
             raise RunFailedError(
                 f"round {self.request.round}: the sites disagree on the model and there is none to compare with: "
                 f"{told}; give FedAvg an initial model"
             )
         for site, look in sorted(looks.items()):
             if look != counts[0][0]:
-                self._reject(site, f"sent {look}, while {counts[0][1]} of {len(looks)} sites sent {counts[0][0]}")
+                holds = f"results/{self._task_id}.json holds {_shortened(look)}"
+                most = f"{counts[0][1]} of {len(looks)} sites sent {_shortened(counts[0][0])}"
+                self._reject(site, f"{holds}, while {most}")
 
     def _answer(self, site: str) -> Answer:
         event = self._accepted[site]
@@ -456,9 +474,13 @@ class Round:
 
 
 def _look_of(arrays: Sequence[ArrayEntry]) -> str:
-    """Names, dtypes and shapes as text."""
+    """Names, dtypes and shapes as text, which is not short."""
     entries = sorted(arrays, key=lambda entry: entry.name)
-    return ", ".join(f"{entry.name[:80]!r} {entry.dtype} {tuple(entry.shape)}" for entry in entries)
+    return ", ".join(f"{entry.name!r} {entry.dtype} {tuple(entry.shape)}" for entry in entries)
+
+
+def _shortened(look: str) -> str:
+    return look if len(look) <= _LONGEST_LOOK else f"{look[: _LONGEST_LOOK - 1]}…"
 
 
 def _looks(results: Path, task_id: str, files: Sequence[str]) -> object:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.errors import BadInputError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.lock import is_held
@@ -27,6 +28,7 @@ from fltui.job.job import Job
 from fltui.run.folder import RunFolder
 from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
+from fltui.simulator.keys import RunKeys
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -50,12 +52,18 @@ class LocalSites:
     look_every = LONGEST_WAIT
 
     def __init__(
-        self, job: Job, folder: RunFolder, exchange: ExchangeFolder, watch: WatchMode = WatchMode.AUTO
+        self,
+        job: Job,
+        folder: RunFolder,
+        exchange: ExchangeFolder,
+        watch: WatchMode = WatchMode.AUTO,
+        keys: RunKeys | None = None,
     ) -> None:
         self._job = job
         self._folder = folder
         self._exchange = exchange
         self._watch = watch
+        self._keys = keys or RunKeys()
         self._sites: list[_Site] = []
         self._dropping: set[asyncio.Task[None]] = set()
         self._ending = False
@@ -90,7 +98,12 @@ class LocalSites:
         self, name: str, script: Path, arguments: list[str], transfer: TransferType, roster: Roster
     ) -> None:
         site = self._exchange.site(name)
-        open_site(site, "site")
+        try:
+            open_site(site, "site")
+        except BadInputError as error:
+            if isinstance(error.__cause__, OSError):  # the server's folders were made there a moment ago
+                raise error.__cause__ from None
+            raise
         log = site.log(self._folder.run)
         config = ClientConfig(
             site=name,
@@ -99,12 +112,14 @@ class LocalSites:
             transfer=transfer,
             watch=self._watch,
             durability=Durability.PROCESS,
+            require_signatures=self._job.require_signatures,
         )
         custom = str(self._folder.job / f"app_{name}" / "custom")
         paths = [custom, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
             **config.environment(),
+            **({"FLTUI_KEYS": str(self._keys.folders[name])} if name in self._keys.folders else {}),
             LIFELINE: str(self._lifeline),
             "FLTUI_STDOUT_IS_LOG": "1",
             "PYTHONPATH": os.pathsep.join(paths),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from fltui.aggregation import blocks, mean
 from fltui.aggregation.blocks import ArraySource
 from fltui.aggregation.mean import Term, weighted_mean, weighted_metrics
+from fltui.exchange.collect import LARGEST_NUMBER, LARGEST_WEIGHT, LEAST_WEIGHT, Elements
+from fltui.exchange.npy import octets
 
 Array = NDArray[Any]
 
@@ -64,10 +67,9 @@ def rounds(draw: st.DrawFn, dtype: str = "<f8") -> tuple[list[Array], list[float
 
 
 def plain_mean(arrays: list[Array], weights: list[float]) -> NDArray[np.float64]:
-    """Σ(w·x)/Σw as one would write it down."""
-    total = np.zeros(arrays[0].shape)
-    for array, weight in zip(arrays, weights, strict=True):
-        total = total + array.astype(np.float64) * weight
+    """Σ(w·x)/Σw as one would write it down; a sum that begins with 0 would lose the sign of -0."""
+    counting = [array.astype(np.float64) * weight for array, weight in zip(arrays, weights, strict=True) if weight]
+    total: NDArray[np.float64] = functools.reduce(np.add, counting)
     return total / math.fsum(weights)
 
 
@@ -204,7 +206,54 @@ def test_an_integer_mean_never_wraps() -> None:
     with pytest.raises(ValueError, match="does not fit into int8"):
         average(diff(np.array([100], np.int8)), base=np.array([100], np.int8))
     with pytest.raises(ValueError, match="does not fit into int64"):
-        average(full(np.array([2**63 - 1], np.int64)))
+        average(diff(np.array([2**63 - 1], np.int64)), base=np.array([2**62], np.int64))
+
+
+@pytest.mark.parametrize("dtype", ["|i1", "<i4", "<i8", "|u1", "<u8"])
+def test_the_largest_integers_stay(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    array = np.array([limits.min, limits.max], dtype)
+    assert average(*(full(array, weight) for weight in (0.1, 0.2, 0.3))).tolist() == array.tolist()
+
+
+def extremes(dtype: str) -> Array:
+    """Numbers that a result may hold at most, and those between which bits are lost."""
+    if np.dtype(dtype).kind != "f":
+        return np.array([np.iinfo(dtype).min, 0, 1, np.iinfo(dtype).max], dtype)
+    most = min(LARGEST_NUMBER, float(np.finfo(dtype).max))
+    return np.array([-most, -0.0, 0.0, np.finfo(dtype).smallest_subnormal, 1.0, most], dtype)
+
+
+@settings(max_examples=60)
+@given(st.data(), st.sampled_from(["<f2", "<f4", "<f8", "|i1", "<i8", "|u1", "<u8"]))
+def test_no_terms_that_are_accepted_overflow(data: st.DataObject, dtype: str) -> None:
+    element = st.sampled_from(extremes(dtype).tolist())
+    weight = st.sampled_from([LEAST_WEIGHT, 0.1, 0.3, 1.0, LARGEST_WEIGHT])
+    base = np.array([data.draw(element)], dtype)
+    terms = []
+    for value, heavy, is_difference in data.draw(st.lists(st.tuples(element, weight, st.booleans()), max_size=20)):
+        array = np.array([value], dtype)
+        elements = Elements(dtype, ArraySource(base) if is_difference else None)
+        elements.look(octets(array))
+        if not elements.fault:
+            terms += [Term(ArraySource(array), heavy, is_difference)] * 20
+    if terms:
+        assert np.isfinite(average(*terms, base=base)).all()
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])
+@pytest.mark.parametrize("is_difference", [False, True], ids=["full", "diff"])
+def test_signed_zeros_and_subnormals_keep_every_bit(dtype: str, is_difference: bool) -> None:
+    tiny = np.finfo(dtype).smallest_subnormal
+    array = np.array([-0.0, 0.0, tiny, -tiny, 3 * tiny], dtype)
+    terms = [Term(ArraySource(array), weight, is_difference) for weight in (8.0, 24.0, 0.0, 3.0)]
+    base = np.full(5, -0.0, dtype) if is_difference else None
+    assert average(*terms, base=base).tobytes() == array.tobytes()
+
+
+def test_a_term_of_weight_0_leaves_no_trace() -> None:
+    zero = np.array([-0.0])
+    assert average(full(np.array([5.0]), 0.0), full(zero), diff(zero, 0.0), base=zero).tobytes() == zero.tobytes()
 
 
 def test_the_norm_of_a_huge_change_is_finite() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def test_the_environment_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in config.environment().items():
         monkeypatch.setenv(name, value)
     assert load_config() == config
+
+
+@pytest.mark.parametrize("value", ["true", "True", "1", True])
+def test_signatures_can_be_demanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | bool) -> None:
+    (tmp_path / "client.json").write_text(json.dumps({"site": "a", "require_signatures": value}))
+    assert load_config(tmp_path / "client.json").require_signatures
+    monkeypatch.setenv("FLTUI_REQUIRE_SIGNATURES", "false")
+    assert not load_config(tmp_path / "client.json").require_signatures
 
 
 def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +52,8 @@ def test_no_site_is_an_error() -> None:
         b'{"site": 1}',
         b'{"site": "a", "transfer": "HALF"}',
         b'{"site": "a", "x": "y"}',
+        b'{"site": "a", "require_signatures": "maybe"}',
+        b'{"site": true}',
         b'{"site": "\xff"}',
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,6 @@ def test_received_arrays_may_be_changed_and_the_task_stays(site: SiteFolder, ses
 
 
 def test_a_task_that_comes_later_wakes_the_script(site: SiteFolder, session: Session) -> None:
-    import threading
-
     threading.Timer(0.05, publish, (site, 0, {})).start()
     model = session.receive(timeout=10)
     assert model is not None
@@ -194,8 +193,6 @@ def test_a_script_for_one_run_ignores_others(site: SiteFolder) -> None:
 
 
 def test_a_manifest_before_its_arrays_is_waited_for(site: SiteFolder, session: Session) -> None:
-    import threading
-
     task = publish(site, 0, {"numpy_key": WEIGHTS})
     array = site.tasks / task.task_id / "numpy_key.npy"
     array.rename(site.root / "late.npy")
@@ -242,6 +239,46 @@ def test_a_whole_model_becomes_a_difference_on_demand(site: SiteFolder) -> None:
     session.close()
     assert answer(site, task).params_type is ParamsType.DIFF
     np.testing.assert_array_equal(np.load(site.results / task.task_id / "numpy_key.npy"), np.full((3, 3), 2))
+
+
+def test_a_manifest_without_its_last_byte_is_no_task_yet(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {})
+    manifest = site.tasks / f"{task.task_id}.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:-1])  # all of the JSON, and not the bytes that the answer must name
+    assert session.receive(timeout=0) is None
+    manifest.write_bytes(whole)
+    assert session.receive(timeout=0) is not None
+    session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert answer(site, task).in_reply_to == digest(whole)
+
+
+def test_half_an_exchange_json_does_not_keep_a_script_out(site: SiteFolder) -> None:
+    (site.root.parent / "exchange.json").write_bytes(b'{"protocol')
+    open_session(site).close()
+
+
+def test_a_difference_waits_for_a_model_that_is_delivered_again(site: SiteFolder) -> None:
+    session = open_session(site, transfer=TransferType.DIFF)
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    assert session.receive() is not None
+    array = site.tasks / task.task_id / "numpy_key.npy"
+    whole = array.read_bytes()
+    array.write_bytes(whole[:9])
+    threading.Timer(0.05, array.write_bytes, (whole,)).start()
+    session.send(FLModel(params={"numpy_key": WEIGHTS + 1}))
+    session.close()
+    assert answer(site, task).params_type is ParamsType.DIFF
+
+
+def test_no_difference_can_be_made_to_a_task_that_is_gone(site: SiteFolder) -> None:
+    session = open_session(site, transfer=TransferType.DIFF)
+    task = publish(site, 0, {"numpy_key": WEIGHTS})
+    assert session.receive() is not None
+    remove_published(site.tasks, task.task_id)
+    with pytest.raises(ClientError, match="no difference can be made, the task is gone"):
+        session.send(FLModel(params={"numpy_key": WEIGHTS + 1}))
+    session.close()
 
 
 def test_a_result_goes_when_its_task_has_gone(site: SiteFolder, session: Session) -> None:

@@ -154,6 +154,17 @@ def test_a_file_in_place_of_a_site_folder_is_named(tmp_path: Path) -> None:
         open_site(SiteFolder(tmp_path / "site-1", "site-1"), "server")
 
 
+@pytest.mark.parametrize("part", ["tasks", "results", ".syncthing.fltui.server"])
+def test_a_link_in_place_of_a_folder_is_not_followed(tmp_path: Path, part: str) -> None:
+    site = SiteFolder(tmp_path / "site-1", "site-1")
+    open_site(site, "server")
+    (site.root / part).rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (site.root / part).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BadInputError, match=f"{part} is a symbolic link; put a plain folder in its place"):
+        open_site(site, "server")
+
+
 def test_the_first_server_gives_the_exchange_its_identity(tmp_path: Path) -> None:
     first = open_exchange(tmp_path / "exchange").about.read_bytes()
     second = open_exchange(tmp_path / "exchange", durable=True).about.read_bytes()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fltui.exchange.visible import visible
+from fltui.exchange.visible import visible, visible_json
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,10 @@ def test_showing_twice_changes_nothing(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=[])))
 def test_what_is_shown_can_be_encoded(text: str) -> None:
     assert visible(text).encode().decode() == visible(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_json_that_is_shown_means_the_same(text: str) -> None:
+    shown = visible_json(json.dumps([text], ensure_ascii=False))
+    assert json.loads(shown) == [text]
+    assert visible(shown) == shown

@@ -23,13 +23,13 @@ def test_the_tutorials_job_is_exported_and_loaded(here: Path, tmp_path: Path) ->
 
 
 def test_one_executor_may_serve_all_sites(here: Path, tmp_path: Path) -> None:
-    job = FedJob("hello", min_clients=2)
+    job = FedJob("hello", min_clients=2, require_signatures=True)
     job.to_server(FedAvg(num_clients=2))
     job.to_clients(ScriptRunner(script="train.py"))
     job.export_job(tmp_path)
     found = load_job(tmp_path / "hello")
     assert found.app("any-site").executor.task_script_path == "train.py"
-    assert found.min_clients == 2
+    assert (found.min_clients, found.require_signatures) == (2, True)
 
 
 def test_files_go_along_with_a_sites_script(here: Path, tmp_path: Path) -> None:

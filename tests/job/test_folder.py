@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fltui.errors import BadInputError
 from fltui.job.executors import ScriptExecutor
-from fltui.job.folder import load_job, write_job
+from fltui.job.folder import demands_signatures, load_job, write_job
 from fltui.job.job import Job, SiteApp
 from fltui.workflows.fedavg import FedAvg
 
@@ -95,6 +95,22 @@ def test_a_job_may_have_named_sites_and_an_app_for_the_others(here: Path, tmp_pa
 def test_requirements_of_the_run_survive(here: Path, tmp_path: Path) -> None:
     folder = write_job(example(here, min_clients=2, mandatory_clients=("south",)), tmp_path / "job")
     assert (load_job(folder).min_clients, load_job(folder).mandatory_clients) == (2, ("south",))
+
+
+@pytest.mark.parametrize("demanded", [True, False])
+def test_a_demand_for_signatures_survives(here: Path, tmp_path: Path, demanded: bool) -> None:
+    folder = write_job(example(here, require_signatures=demanded), tmp_path / "job")
+    assert load_job(folder).require_signatures is demands_signatures(folder) is demanded
+    edit(folder / "meta.json", lambda meta: meta.pop("require_signatures"))
+    assert load_job(folder).require_signatures is False
+
+
+@pytest.mark.parametrize("value", ["true", 1, None])
+def test_a_demand_for_signatures_is_yes_or_no(here: Path, tmp_path: Path, value: object) -> None:
+    folder = write_job(example(here), tmp_path / "job")
+    edit(folder / "meta.json", lambda meta: meta.update(require_signatures=value))
+    with pytest.raises(BadInputError, match="require_signatures"):
+        load_job(folder)
 
 
 def test_exporting_again_replaces_the_folder(here: Path, folder: Path) -> None:

@@ -43,6 +43,11 @@ def test_the_scripts_arguments_cannot_be_taken_for_options(tmp_path: Path, app: 
     assert words[7:] == ["--transfer", "DIFF", "--", "--site", "3", "--name", "a b"]
 
 
+def test_a_demand_for_signatures_is_passed_on(tmp_path: Path, app: SiteApp) -> None:
+    folder = write_job(Job("hello", FedAvg(), {"a": app}, require_signatures=True), tmp_path / "job")
+    assert shlex.split(client_command(folder, "a", EXCHANGE))[-1] == "--require-signatures"
+
+
 def test_a_site_that_just_comes_gets_the_app_of_all(tmp_path: Path, app: SiteApp) -> None:
     folder = folder_of(tmp_path, {}, everywhere=app)
     assert f"fltui client {folder}/app/custom/src/train.py --site NAME" in client_command(folder, "NAME", EXCHANGE)

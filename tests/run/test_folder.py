@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from fltui.errors import BadInputError
 from fltui.run.events import RunPaused
 from fltui.run.folder import RunFolder, create_run, find_run, list_runs
-from fltui.run.journal import Journal
+from fltui.run.journal import Chain, Journal
 from fltui.run.state import RunState
 from tests.run.journals import RUN, started
 
@@ -107,8 +108,11 @@ def test_a_look_at_a_run_reads_only_what_is_new(tmp_path: Path) -> None:
     states = folder.states()
     assert next(states).events == 1
     with folder.journal.open("r+b") as file:
+        file.seek(0, os.SEEK_END)
+        head = Chain.at(file).head or ""
+        file.seek(0)
         file.write(b"not to be read again")
-    journal = Journal(folder.journal, seq=1)
+    journal = Journal(folder.journal, seq=1, head=head)
     assert next(states).events == 1
     journal.append(RunPaused(reason="lunch"))
     journal.close()

@@ -3,15 +3,16 @@ from __future__ import annotations
 import json
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import blake3
 import pytest
 from hypothesis import given
 
 from fltui.errors import BadInputError
 from fltui.run.events import AnyEvent, RunPaused, RunResumed, SiteJoined
-from fltui.run.journal import Journal, read_events, read_journal, to_json
+from fltui.run.journal import ChainError, Journal, head_of, read_events, read_journal, to_json
 from tests.hostile import spoilt
 from tests.run.journals import whole_run
 
@@ -199,6 +200,90 @@ def test_a_line_that_is_no_event_is_named_by_its_place(journal: Journal, path: P
     with path.open("ab") as file:
         file.write(line + b"\n")
     with pytest.raises(BadInputError, match=f"at byte {size} that is not an event"):
+        list(read_journal(path))
+
+
+def test_every_line_carries_the_digest_of_all_before_it(journal: Journal, path: Path) -> None:
+    for event in whole_run():
+        journal.append(event)
+    chain = ""
+    for line in path.read_text().splitlines():
+        text, _, rest = line.rpartition(',"chain":"')
+        chain = blake3.blake3((chain + text).encode()).hexdigest()
+        assert rest == chain + '"}'
+    assert journal.head == head_of(path) == chain
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda lines: [lines[0], lines[1].replace(b"site-1", b"site-9"), *lines[2:]],
+        lambda lines: [*lines[:2], *lines[3:]],
+        lambda lines: [*lines[:3], lines[2], *lines[3:]],
+        lambda lines: [lines[1], lines[0], *lines[2:]],
+        lambda lines: lines[1:],
+        lambda lines: [*lines[:-1], lines[-1].replace(b'"rounds":2', b'"rounds":3')],
+        lambda lines: [*lines[:4], lines[4][:-77] + b"}\n", *lines[5:]],
+    ],
+    ids=["changed", "taken out", "twice", "swapped", "without the first", "the last changed", "without its chain"],
+)
+def test_an_edited_journal_is_neither_read_nor_continued(
+    journal: Journal, path: Path, edit: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    for event in whole_run():
+        journal.append(event)
+    edited = b"".join(edit(path.read_bytes().splitlines(keepends=True)))
+    path.write_bytes(edited)
+    with pytest.raises(
+        ChainError, match=r"journal\.jsonl was changed after it was written: the line at byte \d+, event"
+    ):
+        list(read_journal(path))
+    with pytest.raises(BadInputError, match="does not follow from those before it"):
+        Journal.reopen(path, lambda _: None)
+    assert path.read_bytes() == edited
+
+
+def test_the_chain_goes_on_after_a_line_that_was_not_whole(journal: Journal, path: Path) -> None:
+    journal.append(RunPaused())
+    with path.open("ab") as torn:
+        torn.write(b'{"event":"run_resumed","seq":1,"chain":"')
+    again = Journal.reopen(path, lambda _: None)
+    again.append(RunResumed())
+    again.close()
+    assert len(list(read_journal(path))) == 2
+    assert head_of(path) == again.head
+
+
+def test_who_follows_a_journal_sees_an_edit_in_what_is_new(journal: Journal, path: Path) -> None:
+    journal.append(RunPaused(reason="lunch"))
+    with path.open("rb") as file:
+        assert len(list(read_events(file, "journal"))) == 1
+        journal.append(RunResumed())
+        journal.append(SiteJoined(site="site-1"))
+        path.write_bytes(path.read_bytes().replace(b"site-1", b"site-2"))
+        events = read_events(file, "journal")
+        assert isinstance(next(events), RunResumed)
+        with pytest.raises(ChainError, match="event 2, does not follow"):
+            next(events)
+
+
+def test_a_journal_without_a_chain_is_continued_with_one_that_covers_it(journal: Journal, path: Path) -> None:
+    for event in whole_run():
+        journal.append(event)
+    old = [line.rpartition(',"chain":"')[0] + "}\n" for line in path.read_text().splitlines()]
+    path.write_text("".join(old))
+    assert head_of(path) == ""
+    assert len(list(read_journal(path))) == len(old)
+    again = Journal.reopen(path, lambda _: None)
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        again.append(RunResumed(restarted=True))
+        again.append(SiteJoined(site="site-1"))
+        assert len(list(read_events(file, "one who came late"))) == 2
+    again.close()
+    assert len(list(read_journal(path))) == len(old) + 2
+    path.write_text(path.read_text().replace('"job":"hello"', '"job":"hallo"'))
+    with pytest.raises(ChainError, match=f"event {len(old)}, does not follow"):
         list(read_journal(path))
 
 

@@ -191,7 +191,7 @@ async def test_a_full_disk_at_the_end_leaves_the_journal_alone_whole(
         raise RunFailedError("no luck")
 
     table.workflow.step = stop
-    for place in ("fltui.server.engine.write_summary", "fltui.server.mirror.Mirror.finish"):
+    for place in ("fltui.server.books.write_summary", "fltui.server.mirror.Mirror.finish"):
         monkeypatch.setattr(place, fail)
     assert (await table.end()).reason == "no luck"
     assert isinstance(table.events()[-1], RunFinished)

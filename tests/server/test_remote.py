@@ -117,6 +117,55 @@ async def test_a_failed_script_tells_its_reason(watched: Watched) -> None:
     assert watched.look() == ["a joined"]
 
 
+@pytest.mark.parametrize("state", ["failed", "finished"])
+async def test_last_words_of_another_script_leave_the_site_its_task(watched: Watched, state: SiteActivity) -> None:
+    watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=60)
+
+    async def wait(_: float) -> None:
+        watched.say("training", 1)
+
+    await watched.fleet.start(watched.roster, wait, frozenset())
+    assert watched.roster.present == {"a"}
+    watched.say(state, 9, session="old", reason="boom")  # delivered late, after the newer status
+    watched.look()
+    assert watched.roster.silent == {"a"}
+    watched.say("training", 2)
+    assert watched.look() == ["a joined"]
+    assert watched.roster.silent == set()
+
+
+async def test_old_last_words_do_not_end_a_run_that_waits_for_its_sites(watched: Watched) -> None:
+    watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=60)
+    looks = 0
+
+    async def wait(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        watched.now += 1
+        match looks:
+            case 1:
+                watched.say("failed", 9, session="old", reason="boom")
+            case 3:
+                watched.say("waiting", 1)
+
+    await watched.fleet.start(watched.roster, wait, frozenset())
+    assert watched.told == ["a lost: boom", "a joined"]
+
+
+async def test_a_script_that_failed_at_once_ends_a_run_before_its_start_soon(watched: Watched) -> None:
+    watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=60)
+    begun = watched.now
+
+    async def wait(_: float) -> None:
+        watched.now += 1
+        if watched.now == begun + 1:
+            watched.say("failed", 2, reason="boom")
+
+    with pytest.raises(RunFailedError, match="the first round cannot start: 1 sites are needed; a: boom"):
+        await watched.fleet.start(watched.roster, wait, frozenset())
+    assert watched.now - begun < 6
+
+
 async def test_a_dropped_site_does_not_come_back(watched: Watched) -> None:
     await watched.start()
     watched.say("waiting", 1)

@@ -230,7 +230,7 @@ def test_a_site_that_spoils_its_folder_is_lost_alone(tmp_path: Path, spoil: Call
     spoil(table.exchange.site("a").tasks)
     (answer,) = table.collect(lambda: table.send("b"))
     assert answer.site == "b"
-    assert table.roster.absent["a"].startswith("its task cannot be published: ")
+    assert table.roster.absent["a"].startswith(f"task {TaskId(RUN, 0, 'train')} cannot be published: ")
 
 
 def test_a_full_disk_is_no_sites_doing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

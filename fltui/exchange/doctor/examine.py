@@ -1,0 +1,164 @@
+"""One examination of an exchange, from what it is to what it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+from fltui.errors import BadInputError
+from fltui.exchange.doctor import contents, disk, own, probes
+from fltui.exchange.doctor.access import CHANGE, ENTER
+from fltui.exchange.doctor.finding import Finding, Level
+from fltui.exchange.doctor.layout import Layout, read_layout, site_folders
+from fltui.exchange.doctor.permissions import judge
+from fltui.exchange.layout import ExchangeFolder, SiteFolder, check_site
+from fltui.exchange.mount import mount_of
+
+_NEVER = float("-inf")
+
+
+def nothing(_: str) -> None:
+    """Told of every check that begins; says nothing."""
+
+
+class Examination:
+    """Examines an exchange for one side.
+
+    Args:
+        exchange: the folder; it need not exist.
+        side: ``"server"``, a site's name, or empty: whichever this user can be.
+        model_size: bytes of a model, 0 if not declared.
+        runs: the folder of run folders, None where that does not matter.
+        begun: called with the name of every check that may take a while.
+
+    Raises:
+        BadInputError: `exchange` is no folder, or `side` no name.
+    """
+
+    def __init__(
+        self,
+        exchange: Path,
+        *,
+        side: str = "",
+        model_size: int = 0,
+        runs: Path | None = None,
+        begun: Callable[[str], None] = nothing,
+    ) -> None:
+        if side not in ("", own.SERVER):
+            check_site(side)
+        if os.path.lexists(exchange) and not exchange.is_dir():
+            raise BadInputError(f"{exchange} is not a folder, so it cannot be an exchange")
+        self.exchange = ExchangeFolder(exchange)
+        self.side = side
+        self._model_size = model_size
+        self._runs = runs
+        self._begun = begun
+        self._sites: list[SiteFolder] = []
+        self._open: list[SiteFolder] = []
+
+    def findings(self) -> Generator[Finding, None, None]:
+        """Everything there is to say, one subject after the other. What is made while trying goes away again."""
+        root = self.exchange.root
+        if not root.is_dir():
+            yield from self._missing()
+            return
+        yield contents.about(self.exchange)
+        hidden = self._find_sites()
+        self.side = self.side or own.guess_side(self.exchange, self._sites)
+        pulse = contents.Pulse(self._open)
+        layout = read_layout(self.exchange, self._sites)
+        if layout is not None and hasattr(os, "geteuid"):
+            yield from judge(layout)
+            yield from hidden
+            yield from self._own(layout)
+        yield from self._disk(root)
+        place = self._place()
+        now = _NEVER
+        if place is None:
+            untested = "rename, names, watch, hard links, copies, fsync, locks and clock were not tried"
+            fix = "run it as the server's user or as a site's"
+            yield Finding("trials", Level.NOTE, f"this user can write nowhere in {root}: {untested}", fix)
+            yield from disk.room(root, self._model_size, len(self._sites), None)
+        else:
+            with probes.probing_folder(place) as folder:
+                now = folder.stat().st_mtime
+                yield from self._trials(folder)
+        yield from contents.leftovers(self.exchange, self._sites, self._open, now)
+        self._begun("sites")
+        yield from pulse.findings()
+
+    def _find_sites(self) -> list[Finding]:
+        """Note the sites; findings about those that this user does not see into."""
+        try:
+            self._sites = list(site_folders(self.exchange))
+        except OSError as error:
+            if self.side not in ("", own.SERVER) and self.exchange.site(self.side).root.is_dir():
+                self._sites = self._open = [self.exchange.site(self.side)]
+            seen = f"the exchange cannot be listed by this user ({error.strerror}): other sites are not looked at"
+            return [Finding("other sites", Level.NOTE, seen)]
+        closed = [site.name for site in self._sites if not own.may(site.root, ENTER)]
+        self._open = [site for site in self._sites if site.name not in closed]
+        if not closed:
+            return []
+        seen = f"this user does not see into {', '.join(closed[:6])}, which is as it should be for a site"
+        return [Finding("other sites", Level.NOTE, seen, "the server's user or root can have all sites looked at")]
+
+    def _missing(self) -> Iterator[Finding]:
+        """The exchange is not there yet: look at where it would be made."""
+        root = self.exchange.root
+        above = root.parent
+        while not above.exists():
+            above = above.parent
+        if not above.is_dir() or not own.may(above, CHANGE):
+            seen = f"{root} does not exist, and this user cannot make it in {above}"
+            yield Finding("exchange", Level.UNSAFE, seen, f"make it as root: install -d -o USER -m 2750 {root}")
+            return
+        yield Finding("exchange", Level.NOTE, f"{root} does not exist; the first server would make it in {above}")
+        self.side = self.side or own.SERVER
+        yield from self._disk(above)
+        with probes.probing_folder(above) as folder:
+            yield from self._trials(folder)
+
+    def _own(self, layout: Layout) -> Iterator[Finding]:
+        """What this user may do as the side it asks for."""
+        if not self.side:
+            seen = "this user can be neither the server nor a site here: it can only look"
+            yield Finding("own rights", Level.NOTE, seen, "name the side it should be: --as server, or --as SITE")
+            return
+        yield own.rights(self.exchange, self.side, self._sites)
+        if (found := own.new_files(layout, self.side, self._sites)) is not None:
+            yield found
+
+    def _place(self) -> Path | None:
+        """Where this side may try things out without anybody's seeing them."""
+        places = [self.exchange.root]
+        if self.side not in ("", own.SERVER):
+            site = self.exchange.site(self.side)
+            places = [site.staging("site"), site.root, self.exchange.root]
+        return next((place for place in places if place.is_dir() and own.may(place, CHANGE)), None)
+
+    def _disk(self, folder: Path) -> Iterator[Finding]:
+        yield disk.file_system(folder)
+        if (apart := disk.one_disk(self._open)) is not None:
+            yield apart
+        yield disk.paths(self.exchange.root)
+        if self._runs is not None and self.side in ("", own.SERVER):
+            yield disk.store(folder, self._runs)
+
+    def _trials(self, folder: Path) -> Iterator[Finding]:
+        kind = mount_of(folder).kind
+        trials: dict[str, Callable[[], Finding]] = {
+            "rename": lambda: probes.rename(folder),
+            "names": lambda: probes.names(folder),
+            "watch": lambda: probes.watch(folder),
+            "hard links": lambda: probes.links(folder),
+            "copies": lambda: probes.copies(folder),
+            "fsync": lambda: probes.sync(folder, kind),
+            "locks": lambda: probes.lock(folder),
+            "clock": lambda: probes.clock(folder),
+        }
+        for name, trial in trials.items():
+            self._begun(name)
+            yield probes.attempt(trial, name)
+        yield from disk.room(folder, self._model_size, len(self._sites), folder)

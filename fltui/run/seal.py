@@ -1,0 +1,236 @@
+"""The seal of a run: the digest of every file of its folder, taken when the run ends and named by its last event.
+
+``seal.b3`` has a line per file, ``<BLAKE3 digest>  <path>``, as ``b3sum --check`` reads it. Arrays are not read for it:
+their digests are known since they were written, so what became of them meanwhile is found, too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import blake3
+import msgspec
+
+from fltui.errors import FltuiError
+from fltui.exchange.durable import sync_file, sync_folder
+from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.npy import CHUNK
+from fltui.run.folder import RunFolder
+from fltui.run.models import ModelAbout
+
+Parts = tuple[str, ...]
+"""A path below the run folder, name by name."""
+
+_POINTERS: tuple[Parts, ...] = (("models", "final"), ("models", "best"))
+"""Second names of models: they come last, so that a model is named by its round."""
+
+_STORED = re.compile(r"([0-9a-f]{64})\.(npy|json)\Z")
+
+
+class DifferenceError(FltuiError):
+    """Something of a run is not as it was written, or not as it follows from what was written.
+
+    Attributes:
+        file: path below the run folder.
+        told: what is wrong.
+        round: where it has to do with one.
+        site: where it has to do with one.
+        expected: a digest or value; empty where the sentence says it.
+        found: likewise.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        told: str,
+        *,
+        round: int | None = None,  # noqa: A002  # the field's word
+        site: str = "",
+        expected: object = "",
+        found: object = "",
+    ) -> None:
+        self.file, self.told, self.round, self.site = file, told, round, site
+        self.expected, self.found = str(expected), str(found)
+        place = ", ".join([f"round {round}"] * (round is not None) + [f"site {site}"] * bool(site))
+        text = f"{file} ({place}) {told}" if place else f"{file} {told}"
+        if self.expected or self.found:
+            text += f": expected {self.expected or 'nothing'}, found {self.found or 'nothing'}"
+        super().__init__(text)
+
+
+def write_seal(folder: RunFolder, *, durable: bool = False) -> str:
+    """Seal a run that is over: nothing in its folder may change any more but its journal and ``control/``.
+
+    Args:
+        folder: the run.
+        durable: the seal survives a power cut, and so do the names beside it, also if there comes to be no seal.
+
+    Returns:
+        The digest of ``seal.b3``.
+
+    Raises:
+        OSError: a file cannot be read, or the seal not be written; there is none then.
+    """
+    beside = folder.root / f".{folder.seal.name}"
+    hasher = blake3.blake3()
+    models: dict[Parts, dict[str, str]] = {}
+    try:
+        with beside.open("wb") as out:
+            for parts in _files(folder.root):
+                if parts == (beside.name,):
+                    continue
+                if parts[0] == "models" and parts[:-1] not in models:
+                    models = {parts[:-1]: _array_digests(folder.root.joinpath(*parts[:-1]))}
+                known = models.get(parts[:-1], {}).get(parts[-1]) or _digest_in_name(parts)
+                line = _line(known or digest_of(folder.root.joinpath(*parts)), parts)
+                hasher.update(line)
+                out.write(line)
+        if durable:
+            sync_file(beside)
+        os.replace(beside, folder.seal)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    finally:
+        if durable:
+            sync_folder(folder.root)
+    return str(hasher.hexdigest())
+
+
+def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None]) -> int:
+    """Compare every file of a run with its seal.
+
+    Args:
+        folder: the run.
+        digest: of the seal, as the last event has it.
+        report: called with the number of files compared and of all.
+
+    Returns:
+        How many files there are.
+
+    Raises:
+        DifferenceError: a file was changed, added or removed, or cannot be read.
+    """
+    try:
+        found = digest_of(folder.seal)
+    except OSError as error:
+        told = f"cannot be read, though the run was sealed when it ended: {error.strerror}"
+        raise DifferenceError(folder.seal.name, told) from error
+    if found != digest:
+        raise DifferenceError(folder.seal.name, "was changed after the end", expected=digest, found=found)
+    with folder.seal.open("rb") as lines:
+        total = sum(1 for _ in lines)
+        lines.seek(0)
+        there = _files(folder.root)
+        extra = next(there, None)
+        for done, line in enumerate(lines):
+            parts, expected = _parsed(line)
+            while extra is not None and _order(extra) < _order(parts):
+                _refuse_extra(extra)
+                extra = next(there, None)
+            if extra != parts:
+                raise DifferenceError("/".join(parts), "is missing, and was there at the end")
+            _compare(folder.root, parts, expected)
+            extra = next(there, None)
+            report(done + 1, total)
+        while extra is not None:
+            _refuse_extra(extra)
+            extra = next(there, None)
+    return total
+
+
+def _compare(root: Path, parts: Parts, expected: str) -> None:
+    path = "/".join(parts)
+    if (named := _digest_in_name(parts)) and named != expected:
+        raise DifferenceError(path, "is sealed with another digest than its name", expected=named, found=expected)
+    try:
+        found = digest_of(root.joinpath(*parts))
+    except OSError as error:
+        raise DifferenceError(path, f"cannot be read, and could at the end: {error.strerror}") from error
+    if found != expected:
+        raise DifferenceError(path, "is not what it was at the end", expected=expected, found=found)
+
+
+def _refuse_extra(parts: Parts) -> None:
+    if "__pycache__" not in parts:  # Python leaves it beside a script that somebody looks into
+        raise DifferenceError("/".join(parts), "was not there at the end of the run")
+
+
+def digest_of(path: Path) -> str:
+    """BLAKE3 digest of a file, read in pieces.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file.
+    """
+    hasher = blake3.blake3()
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(fd, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        while piece := file.read(CHUNK):
+            hasher.update(piece)
+    return str(hasher.hexdigest())
+
+
+def _files(root: Path) -> Iterator[Parts]:
+    """Every file that is sealed, in `_order`."""
+    yield from _below(root, (), {("journal.jsonl",), ("seal.b3",), ("control",), *_POINTERS})
+    for pointer in sorted(_POINTERS):
+        path = root.joinpath(*pointer)
+        if path.is_dir():
+            yield from _below(path, pointer, set())
+        elif path.is_symlink() or path.exists():
+            yield pointer
+
+
+def _below(folder: Path, inside: Parts, without: set[Parts]) -> Iterator[Parts]:
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: entry.name)
+    for entry in entries:
+        parts = (*inside, entry.name)
+        if parts in without:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(folder / entry.name, parts, without)
+        else:
+            yield parts
+
+
+def _order(parts: Parts) -> tuple[bool, Parts]:
+    return parts[:2] in _POINTERS, parts
+
+
+def _array_digests(folder: Path) -> dict[str, str]:
+    """File to digest, as ``model.json`` has them."""
+    try:
+        about = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelAbout)
+    except (OSError, *MALFORMED):
+        return {}
+    return {entry.file: entry.blake3 for entry in about.arrays}
+
+
+def _digest_in_name(parts: Parts) -> str:
+    """Digest of a file of the store, empty for others."""
+    found = _STORED.match(parts[1]) if len(parts) == 2 and parts[0] == "store" else None
+    return found[1] if found else ""
+
+
+def _line(digest: str, parts: Parts) -> bytes:
+    path = "/".join(parts)
+    quoted = path.replace("\\", "\\\\").replace("\n", "\\n")
+    mark = "" if quoted == path else "\\"
+    return os.fsencode(f"{mark}{digest}  {quoted}\n")
+
+
+def _parsed(line: bytes) -> tuple[Parts, str]:
+    text = os.fsdecode(line[:-1])
+    quoted = text.startswith("\\")
+    digest, _, path = text.removeprefix("\\").partition("  ")
+    if quoted:
+        path = re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], path)
+    return tuple(path.split("/")), digest

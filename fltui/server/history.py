@@ -1,0 +1,258 @@
+"""A run's journal read again from its beginning, for verifying: as a whole, then round by round."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from fltui.aggregation.mean import weighted_metrics
+from fltui.errors import BadInputError, ExchangeError
+from fltui.exchange.layout import array_files
+from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.npy import open_beneath, read_checked
+from fltui.run.events import (
+    AnyEvent,
+    ResultAccepted,
+    RoundFinished,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStatus,
+)
+from fltui.run.folder import RunFolder
+from fltui.run.journal import Chain, read_events
+from fltui.run.models import Models, StoredModel, model_digest
+from fltui.run.seal import DifferenceError
+from fltui.run.state import RoundState, RunState, apply
+
+JOURNAL = "journal.jsonl"
+
+_REMEMBERED = 2
+"""Rounds whose details stay in memory behind the one that is read."""
+
+
+def read_history(path: Path) -> Iterator[tuple[AnyEvent, Chain]]:
+    """The events of a journal with its chain after each.
+
+    Raises:
+        DifferenceError: a line is no event, does not follow from those before it, or is out of its place.
+    """
+    chain = Chain()
+    try:
+        with path.open("rb") as file:
+            for number, event in enumerate(read_events(file, JOURNAL, chain)):
+                if event.seq != number:
+                    raise DifferenceError(
+                        JOURNAL, "lacks an event or has them in another order", expected=number, found=event.seq
+                    )
+                yield event, chain
+    except FileNotFoundError as error:
+        raise DifferenceError(JOURNAL, "is missing") from error
+    except OSError as error:
+        raise BadInputError(f"journal {path} cannot be read: {error.strerror}") from error
+    except BadInputError as error:
+        raise DifferenceError(JOURNAL, str(error).removeprefix(f"journal {JOURNAL} ")) from error
+
+
+@dataclass
+class History:
+    """What the whole journal tells.
+
+    Attributes:
+        state: after all its events.
+        last: the last event.
+        events: how many there are.
+        unchained: how many of them, from the first, have no chain.
+        head: chain of the last event, empty if it has none.
+        noted_at: number of the event whose chain a person noted; None if there is none.
+        is_torn: its last line is not whole.
+    """
+
+    state: RunState = field(default_factory=RunState)
+    last: AnyEvent | None = None
+    events: int = 0
+    unchained: int = 0
+    head: str = ""
+    noted_at: int | None = None
+    is_torn: bool = False
+
+    @classmethod
+    def of(cls, folder: RunFolder, noted: str) -> History:
+        """Read a run's journal.
+
+        Args:
+            folder: the run.
+            noted: a chain that a person noted; empty without one.
+
+        Raises:
+            DifferenceError: see `read_history`; or the events do not make a run.
+        """
+        history = cls()
+        for event, chain in read_history(folder.journal):
+            history._take(event)
+            history.unchained += not chain.began
+            history.head = (chain.head or "") if chain.began else ""
+            if noted and history.head == noted:
+                history.noted_at = event.seq
+        with folder.journal.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - 1, 0))
+            history.is_torn = file.read() not in (b"", b"\n")
+        return history
+
+    def _take(self, event: AnyEvent) -> None:
+        before = self.last
+        if not self.events and not isinstance(event, RunStarted):
+            raise DifferenceError(JOURNAL, "does not begin with the run's start")
+        if isinstance(before, RunFinished) and not (
+            before.state is not RunStatus.COMPLETED and isinstance(event, RunResumed) and event.restarted
+        ):
+            raise DifferenceError(JOURNAL, f"goes on after the end of the run, with event {event.seq}")
+        if isinstance(event, RunFinished):
+            self._check_end(event)
+        applied(self.state, event)
+        self.state.forget(self.state.next_round - _REMEMBERED)
+        self.last = event
+        self.events += 1
+
+    def _check_end(self, event: RunFinished) -> None:
+        told = (event.run, event.rounds, event.metrics)
+        known = (self.state.run, self.state.rounds_done, self.state.metrics)
+        if told != known:
+            raise DifferenceError(JOURNAL, "ends as the run did not", expected=known, found=told)
+
+
+def applied(state: RunState, event: AnyEvent) -> None:
+    """Let an event change a state.
+
+    Raises:
+        DifferenceError: it cannot come there.
+    """
+    try:
+        apply(state, event)
+    except KeyError as error:
+        raise DifferenceError(JOURNAL, f"is not of one run: round {error} does not start before it goes on") from error
+
+
+class Rounds:
+    """The finished rounds of a run, one after the other, each compared with what the journal itself and the models say.
+
+    Args:
+        folder: the run.
+        history: what its whole journal tells.
+        is_alive: a server may be at it.
+        report: called with how many were read.
+
+    Attributes:
+        state: after the events read so far.
+        keys: the sites' public keys at that time.
+    """
+
+    def __init__(
+        self, folder: RunFolder, history: History, *, is_alive: bool, report: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.state = RunState()
+        self.keys: dict[str, str] = {}
+        self.demanded = False
+        self._models = Models(folder.models, durable=False)
+        self._events = islice(read_history(folder.journal), history.events)
+        self._newest = history.state.next_round
+        self._is_alive = is_alive
+        self._report = report
+
+    def next(self) -> RoundState | None:
+        """The next finished round, or None after the last.
+
+        Raises:
+            DifferenceError: its events contradict each other, or a model is not the one they name.
+        """
+        for event, _ in self._events:
+            applied(self.state, event)
+            match event:
+                case RunStarted():
+                    self.keys, self.demanded = event.keys, event.require_signatures
+                case RunResumed() if event.restarted:
+                    self.keys = event.keys
+                case RoundFinished():
+                    found = self.state.rounds[event.round]
+                    self._report(self.state.rounds_done)
+                    self._check(event, found)
+                    self.state.forget(event.round - _REMEMBERED)
+                    return found
+        return None
+
+    def _check(self, event: RoundFinished, found: RoundState) -> None:
+        number, models = event.round, self.state.models
+        weights = {site: found.accepted[site].weight for site in event.weights if site in found.accepted}
+        if weights != event.weights:
+            raise DifferenceError(
+                JOURNAL, "has other weights than the results", round=number, expected=weights, found=event.weights
+            )
+        if self.state.workflow == "FedAvg":
+            metrics = weighted_metrics(
+                [(found.accepted[site].weight, found.accepted[site].metrics) for site in sorted(weights)]
+            )
+            if metrics != event.metrics:
+                raise DifferenceError(
+                    JOURNAL, "has other metrics than the results", round=number, expected=metrics, found=event.metrics
+                )
+        for where, model in ((number, found.started.model), (number + 1, event.model)):
+            if where not in models or models[where].model != model:
+                told = f"does not agree with itself on the model that enters round {where}"
+                raise DifferenceError(
+                    JOURNAL, told, round=number, expected=models[where].model if where in models else "", found=model
+                )
+        if number == self.state.start_round:
+            self._check_model(number, found.started.model)
+        self._check_model(number + 1, event.model)
+
+    def _check_model(self, number: int, digest: str) -> None:
+        folder = self._models.folder(number)
+        path = f"models/{folder.name}"
+        if not folder.exists():
+            if self._may_be_removed(number):
+                return
+            raise DifferenceError(path, "is missing")
+        model = load_model(self._models, number)
+        if not model.digest == model_digest(list(model.entries.values())) == digest:
+            raise DifferenceError(f"{path}/model.json", "is of another model", expected=digest, found=model.digest)
+        files = array_files(model.entries)
+        for name, entry in model.entries.items():
+            try:
+                with open_beneath(folder, files[name], links=None) as fd:
+                    read_checked(fd, entry, lambda _: None, files[name])
+            except ExchangeError as error:
+                raise DifferenceError(f"{path}/{files[name]}", f"was changed: {error}") from error
+
+    def _may_be_removed(self, number: int) -> bool:
+        """Whether the run keeps only its newest models, and this is none of them."""
+        keep = self.state.options.keep_models
+        if keep is None or number == self.state.start_round:
+            return False
+        return number <= self._newest - keep or self._is_alive
+
+
+def load_model(models: Models, number: int) -> StoredModel:
+    """The model that enters a round.
+
+    Raises:
+        DifferenceError: its ``model.json`` is not one.
+    """
+    try:
+        return models.load(number)
+    except (OSError, *MALFORMED) as error:
+        file = f"models/{models.folder(number).name}/model.json"
+        raise DifferenceError(file, f"does not describe a model: {error}") from error
+
+
+def whose(folder: RunFolder, digest: str) -> ResultAccepted | None:
+    """The result that a file of the store belongs to, by the digest that is its name."""
+    for event, _ in read_history(folder.journal):
+        if isinstance(event, ResultAccepted) and (
+            digest == event.manifest or any(entry.blake3 == digest for entry in event.arrays)
+        ):
+            return event
+    return None

@@ -1,0 +1,41 @@
+"""Keys for one simulated run of a job that demands signatures: made for it, gone with it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fltui.exchange.keys import Keys, server_identity
+from fltui.exchange.signing import NOBODY, SERVER, Identity
+from fltui.job.job import Job
+
+
+@dataclass(frozen=True)
+class RunKeys:
+    """Who the server of a simulated run is, and each site's folder of keys."""
+
+    identity: Identity = NOBODY
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+
+@contextmanager
+def run_keys(job: Job) -> Iterator[RunKeys]:
+    """Keys of the server and of every site of `job`, in a folder of this user alone; none where nothing is demanded.
+
+    Raises:
+        BadInputError: the folder for temporary files lies in an exchange.
+    """
+    if not job.require_signatures:
+        yield RunKeys()
+        return
+    with tempfile.TemporaryDirectory(prefix="fltui-keys-") as root:
+        server, folders = Keys(Path(root) / SERVER), {site: Path(root) / site for site in job.sites}
+        public = server.create(SERVER)
+        for site, folder in folders.items():
+            keys = Keys(folder)
+            server.trust(site, keys.create(site))
+            keys.trust(SERVER, public)
+        yield RunKeys(server_identity(server, job.sites, demanded=True), folders)

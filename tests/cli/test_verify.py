@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fltui.errors import BadInputError
+from fltui.run.folder import RunFolder
+from fltui.run.journal import head_of
+from tests.jobs import drifting, fltui, write_job
+from tests.server.plays import Play
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A run of two rounds in ``runs``."""
+    return Play(tmp_path, rounds=2).run()
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, output and errors of a command in this process."""
+    from fltui.cli import main
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("sys.argv", ["fltui", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_a_run_of_real_processes_is_verified_by_the_head_it_printed(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", {"a": drifting(0.1), "b": drifting(0.7)})
+    done = fltui(tmp_path, "run", job, "--keep-results")
+    (head,) = (line.split()[-1] for line in done.out.splitlines() if "head of the journal" in line)
+    verified = fltui(tmp_path, "verify", "last", "--head", head.upper())
+    assert (verified.code, verified.err) == (0, "")
+    assert f"head {head}" in verified.out
+    assert "  rounds: 2 of 2 recomputed\nverified: no difference\n" in verified.out
+
+
+def test_a_good_run(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = call(capsys, "verify", run.root)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == f"run {run.run}  FINISHED:COMPLETED"
+    assert out.splitlines()[-1] == "verified: no difference"
+
+
+@pytest.mark.parametrize("file", ["metrics.csv", "journal.jsonl", "job/app_a/custom/train.py"])
+def test_a_difference_ends_with_1_and_the_file(run: RunFolder, capsys: pytest.CaptureFixture[str], file: str) -> None:
+    path = run.root / file
+    path.write_bytes(path.read_bytes() + b"x")
+    code, out, err = call(capsys, "verify", run.root)
+    assert (code, "verified" in out) == (1, False)
+    assert err.startswith(f"error: {file} ")
+
+
+def test_what_was_not_recomputed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from fltui.run.options import RunOptions
+
+    run = Play(tmp_path, options=RunOptions()).run()
+    code, out, _ = call(capsys, "verify", run.root)
+    assert code == 0
+    assert "rounds: 0 of 3 recomputed\n  note: no round was recomputed: the results were not kept" in out
+
+
+@pytest.mark.parametrize("by", ["folder", "id"])
+def test_a_run_without_its_journal_is_still_a_run(run: RunFolder, capsys: pytest.CaptureFixture[str], by: str) -> None:
+    run.journal.unlink()
+    named = (run.root,) if by == "folder" else (run.run, "--runs", run.root.parent)
+    code, _, err = call(capsys, "verify", *named)
+    assert (code, err) == (1, "error: journal.jsonl is missing\n")
+
+
+def test_for_programs(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = call(capsys, "verify", run.root, "--json")
+    found = json.loads(out)
+    assert (code, found["verified"], found["difference"], found["recomputed"]) == (0, True, None, 2)
+    assert (found["run_dir"], found["head"]) == (str(run.root), head_of(run.journal))
+    stored = max(run.store.glob("*.npy"))
+    stored.write_bytes(b"")
+    code, out, err = call(capsys, "verify", run.root, "--json")
+    found = json.loads(out)
+    assert (code, err, found["verified"]) == (1, "", False)
+    assert found["difference"].items() >= {"file": f"store/{stored.name}", "expected": stored.stem}.items()
+    assert found["difference"]["site"] in ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--head", "abc"), "--head is 'abc', expected 64 digits 0-9a-f"),
+        (("--runs", "nowhere"), "names no run in"),
+    ],
+)
+def test_bad_input_ends_with_2(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    code, out, err = call(capsys, "verify", run.run, "--runs", run.root.parent, *arguments)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+def test_there_must_be_room_to_recompute(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fltui.server.verify import verify
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "/tmp/w.npy")
+
+    monkeypatch.setattr("fltui.run.models.NpyWriter.write", full)
+    with pytest.raises(BadInputError, match=r"cannot be recomputed: No space left .* give TMPDIR a folder with room"):
+        verify(run)

@@ -1,0 +1,134 @@
+"""Whole examinations: whose side, where, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fltui.errors import BadInputError
+from fltui.exchange.doctor import own, probes
+from fltui.exchange.doctor.examine import Examination
+from fltui.exchange.doctor.finding import Finding, Level
+from fltui.exchange.doctor.layout import site_folders
+from fltui.exchange.layout import is_site
+from tests.exchange.doctor.layouts import layout
+from tests.exchange.doctor.sites import everything, exchange_with, say
+
+
+def test_an_examination_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = exchange_with(tmp_path, "a")
+    say(exchange, "a", "finished", 2)
+    before = everything(exchange.root)
+    seen: set[str] = set()
+
+    def look(_: str) -> None:
+        seen.update(set(everything(exchange.root)) - set(before))
+
+    examination = Examination(exchange.root, begun=look)
+    found = {one.name: one for one in examination.findings()}
+    assert examination.side == "server"
+    assert {"exchange", "permissions", "file system", "rename", "watch", "free space", "site a"} <= found.keys()
+    assert everything(exchange.root) == before
+    assert seen
+    assert all(name.startswith(probes.PROBE) for name in seen)  # no name that a server or a site would read
+    assert not is_site(probes.PROBE + "x")
+
+
+def test_a_site_tries_in_its_own_temporary_folder(tmp_path: Path) -> None:
+    exchange = exchange_with(tmp_path, "a")
+    say(exchange, "a", "finished", 2)
+    places: set[Path] = set()
+    examination = Examination(
+        exchange.root, side="a", begun=lambda _: places.update(exchange.root.rglob(f"{probes.PROBE}*"))
+    )
+    assert all(one.level is not Level.UNSAFE for one in examination.findings())
+    assert {place.parent for place in places} == {exchange.site("a").staging("site")}
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_an_examination_that_is_cut_short_clears_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    exchange = exchange_with(tmp_path, "a")
+    before = everything(exchange.root)
+
+    def stop(_: Path) -> Finding:
+        assert everything(exchange.root) != before
+        raise end
+
+    monkeypatch.setattr(probes, "links", stop)
+    with pytest.raises(end):
+        list(Examination(exchange.root).findings())
+    assert everything(exchange.root) == before
+
+
+def test_a_user_who_may_only_read_is_told_what_was_not_tried(
+    private_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = exchange_with(private_folder, "a")
+    say(exchange, "a", "finished", 2)
+    for path in [exchange.root, *exchange.root.rglob("*")]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    before = everything(exchange.root)
+    examination = Examination(exchange.root)
+    found = {one.name: one for one in examination.findings()}
+    assert examination.side == ""
+    assert "rename, names, watch" in found["trials"].seen
+    assert found["own rights"].level is Level.NOTE
+    assert everything(exchange.root) == before
+    found = {one.name: one for one in Examination(exchange.root, side="server").findings()}
+    assert found["own rights"].level is Level.UNSAFE
+    assert "cannot write in the exchange folder; cannot write in a/tasks" in found["own rights"].seen
+
+
+def test_a_site_that_cannot_list_the_exchange_is_examined_alone(private_folder: Path) -> None:
+    exchange = exchange_with(private_folder, "a", "b")
+    say(exchange, "a", "finished", 2)
+    exchange.root.chmod(0o100)
+    found = {one.name: one for one in Examination(exchange.root, side="a").findings()}
+    assert not [one for one in found.values() if one.level is Level.UNSAFE]
+    assert "cannot be listed by this user" in found["other sites"].seen
+    assert found["site a"].seen == "finished"
+    assert "site b" not in found
+
+
+def test_a_folder_that_is_not_there_yet_is_tried_above(tmp_path: Path) -> None:
+    found = {one.name: one for one in Examination(tmp_path / "new" / "exchange").findings()}
+    assert found["exchange"].level is Level.NOTE
+    assert f"would make it in {tmp_path}" in found["exchange"].seen
+    assert found["rename"].level is Level.OK
+    assert everything(tmp_path) == []
+
+
+def test_a_folder_that_nobody_here_can_make_is_unsafe(private_folder: Path) -> None:
+    private_folder.chmod(0o500)
+    (found,) = Examination(private_folder / "exchange").findings()
+    assert found.level is Level.UNSAFE
+
+
+@pytest.mark.parametrize(("side", "file"), [("../x", False), ("", True)])
+def test_what_is_no_folder_or_no_side_is_bad_input(tmp_path: Path, side: str, file: bool) -> None:
+    path = tmp_path / "x"
+    if file:
+        path.touch()
+    with pytest.raises(BadInputError):
+        Examination(path, side=side)
+
+
+def test_files_that_the_umask_closes_are_unsafe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange = exchange_with(tmp_path, "site-1")
+    (site,) = site_folders(exchange)
+    before = everything(exchange.root)
+    open_, closed = 0o022, 0o077
+    for umask, level in ((open_, Level.OK), (closed, Level.UNSAFE)):
+        old = os.umask(umask)
+        try:
+            monkeypatch.setattr(own, "_uid", lambda: 54321)
+            found = own.new_files(layout(), "server", [site])
+        finally:
+            os.umask(old)
+        assert found is not None
+        assert (found.level, f"umask {umask:03o}" in found.seen) == (level, True)
+    assert everything(exchange.root) == before
