@@ -10,6 +10,7 @@ from hypothesis import given
 from fltui.exchange.layout import ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import Logged
 from fltui.exchange.publish import open_site
+from fltui.server import mirror
 from fltui.server.mirror import Mirror
 from tests.hostile import spoilt
 
@@ -25,13 +26,21 @@ def site(tmp_path: Path) -> SiteFolder:
 
 
 def test_new_lines_are_appended(site: SiteFolder, tmp_path: Path) -> None:
-    mirror = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None)
-    mirror.look()
+    follows = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None)
+    follows.look()
     for text in ("one\n", "two\nthr"):
         with site.log(RUN).open("a") as file:
             file.write(text)
-        mirror.look()
+        follows.look()
     assert (tmp_path / "a.log").read_text() == "one\ntwo\nthr"
+
+
+def test_zeros_at_the_end_are_not_there_yet(site: SiteFolder, tmp_path: Path) -> None:
+    mirror = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None)
+    for text in (b"one\n" + bytes(8), b"one\ntwo\n" + bytes(4), b"one\ntwo\nfour"):
+        site.log(RUN).write_bytes(text)
+        mirror.look()
+    assert (tmp_path / "a.log").read_text() == "one\ntwo\nfour"
 
 
 def test_the_end_takes_all_that_is_left(site: SiteFolder, tmp_path: Path) -> None:
@@ -96,3 +105,38 @@ def test_a_closed_folder_of_logs_is_an_empty_one(private_folder: Path) -> None:
     site.logs.chmod(0)
     Mirror(site, RUN, private_folder / "a.log", lambda *_: None).look()
     assert not (private_folder / "a.log").exists()
+
+
+def test_of_a_log_without_end_so_much_is_copied(
+    site: SiteFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LARGEST_LOG", 3 << 20)
+    told: list[str] = []
+    follows = Mirror(site, RUN, tmp_path / "a.log", lambda *_: None, told=told.append)
+    site.log(RUN).write_bytes(b"x" * (5 << 20))
+    follows.finish()
+    follows.look()
+    assert (tmp_path / "a.log").stat().st_size == 3 << 20
+    assert told == [f"site a: logs/{RUN}.log is followed no longer: 3 MiB of it are copied, the most"]
+
+
+def test_of_values_without_end_so_many_are_taken(site: SiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "MOST_LINES", 5)
+    found: list[Logged] = []
+    told: list[str] = []
+    follows = Mirror(site, RUN, None, lambda _, logged: found.append(logged), told=told.append)
+    site.metrics(RUN).write_bytes((LINE + b"no value\n") * 10)
+    follows.finish()
+    follows.look()
+    assert found == [Logged("loss", 1.0)] * 3
+    assert told == [f"site a: logs/{RUN}.metrics.jsonl is followed no longer: 5 lines of it are taken, the most"]
+
+
+def test_one_look_takes_64_kib_of_values(site: SiteFolder) -> None:
+    found: list[Logged] = []
+    follows = Mirror(site, RUN, None, lambda _, logged: found.append(logged))
+    site.metrics(RUN).write_bytes(LINE * 10_000)
+    follows.look()
+    assert len(found) == (1 << 16) // len(LINE)
+    follows.finish()
+    assert len(found) == 10_000
