@@ -1,0 +1,1 @@
+"""Readers of foreign bytes, fed with what nobody would write."""
