@@ -82,8 +82,8 @@ END = "end"
 class TaskId:
     """Which task: run, round, name and attempt. Its text is the task's file name.
 
-    The end of a run has an id, too: that of the newest task it ends, with the name ``end``. A task that is newer than the
-    end revives the run, so that no deletion has to reach a site.
+    The end of a run has an id, too: that of the newest task it ends, with the name ``end``. A task that is newer than
+    the end revives the run, so that no deletion has to reach a site.
     """
 
     run: str

@@ -291,6 +291,38 @@ def test_a_result_goes_when_its_task_has_gone(site: SiteFolder, session: Session
     assert [path.name for path in site.results.glob("*.json")] == [f"{task.task_id}.json"]
 
 
+def test_results_of_a_script_that_was_killed_go_with_their_tasks(site: SiteFolder, session: Session) -> None:
+    for number in range(2):
+        publish(site, number, {})
+        session.receive()
+        session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    session.close()
+    half = site.results / str(TaskId(RUN, 1, "train", 2))
+    half.mkdir()
+    for number in range(2):
+        remove_published(site.tasks, str(TaskId(RUN, number, "train")))
+    task = publish(site, 2, {})
+    again = open_session(site)
+    again.receive()
+    again.send(FLModel(params={"numpy_key": WEIGHTS}))
+    again.close()
+    assert sorted(path.name for path in site.results.iterdir()) == [task.task_id, f"{task.task_id}.json"]
+
+
+def test_a_line_that_a_killed_script_left_half_written_spoils_no_other(site: SiteFolder) -> None:
+    site.metrics(RUN).parent.mkdir()
+    for path in (site.metrics(RUN), site.log(RUN)):
+        path.write_text('{"key":"lo')
+    publish(site, 0, {})
+    session = open_session(site)
+    session.receive()
+    session.log_value("loss", 0.5, "SCALAR")
+    session.close()
+    half, whole = site.metrics(RUN).read_text().splitlines()
+    assert (half, whole[:12]) == ('{"key":"lo', '{"key":"loss')
+    assert site.log(RUN).read_text().endswith("\n")
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [

@@ -202,3 +202,8 @@ def test_how_far_a_run_is_does_not_depend_on_the_order_of_its_rounds(steps: list
             state = fold([accepted("site-1", number), rejected("site-1", number=number)], state)
             state = apply(state, finish) if step == "finish" else state
         assert (state.rounds_done, state.next_round, state.metrics) == _counted(state)
+
+
+def test_a_result_counts_once_however_often_it_is_told() -> None:
+    state = fold([started(), round_started(), asked("site-1"), accepted("site-1"), accepted("site-1")])
+    assert (state.sites["site-1"].results, len(state.rounds[0].accepted)) == (1, 1)
