@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -155,14 +156,15 @@ def test_a_killed_simulator_leaves_no_script(tmp_path: Path) -> None:
     child = script("import subprocess; subprocess.run(['sleep', '1000'])")
     with started(tmp_path, "run", write_job(tmp_path / "job", {"a": child}), "--json") as process:
         events_until(process, "task_published")
+        process.kill()
+        process.wait()
+        # Listed now, not before: what is just being started has no environment for a moment.
         pids = [
             int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and _is_of(entry, tmp_path)
         ]
-        waits = [os.pidfd_open(pid) for pid in pids if pid != process.pid]
-        process.kill()
-    for wait in waits:
-        os.set_blocking(wait, True)
-        _wait_for_end(wait)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                _wait_for_end(os.pidfd_open(pid))
     assert processes_of(tmp_path) == []
 
 
