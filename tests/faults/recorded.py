@@ -95,6 +95,11 @@ def recorded(
             process.kill()
 
 
+def has_stopped(process: subprocess.Popen[str]) -> bool:
+    """Whether a recorded process has stopped itself and nobody has awaited that yet."""
+    return bool(os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG))
+
+
 def await_stop(process: subprocess.Popen[str]) -> None:
     """Wait until a recorded process has stopped itself."""
     found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -28,7 +28,7 @@ from fltui.run.folder import RunFolder, find_run
 from fltui.run.journal import read_journal
 from fltui.run.models import Models
 from fltui.run.seal import check_seal
-from tests.faults.recorded import await_stop, recorded
+from tests.faults.recorded import await_stop, has_stopped, recorded
 from tests.jobs import drifting, fltui, started, write_job
 
 SCRIPTS = {"a": drifting(0.3), "b": drifting(0.7)}
@@ -132,7 +132,8 @@ def run_and_cut(folder: Path, job: Path, **settings: str) -> bytes:
         for number, (who, _) in enumerate(CUTS):
             await_stop(processes[who])
             others = [process for process in processes.values() if process is not processes[who]]
-            alive = [process for process in others if process.poll() is None]
+            # One that has stopped itself already stays so: it waits for a cut of its own.
+            alive = [process for process in others if process.poll() is None and not has_stopped(process)]
             for process in alive:
                 process.send_signal(signal.SIGSTOP)
                 os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
