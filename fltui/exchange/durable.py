@@ -33,13 +33,19 @@ def sync_folder(folder: Path) -> None:
         return
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
+        sync_open(fd, folder)
+    finally:
+        os.close(fd)
+
+
+def sync_open(fd: int, folder: Path) -> None:
+    """`sync_folder` for a folder that is open; `folder` is its path, for the error."""
+    try:
         with naming(folder):
             os.fsync(fd)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(fd)
 
 
 def sync_file(path: Path) -> None:

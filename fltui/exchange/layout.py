@@ -15,6 +15,15 @@ from fltui.errors import BadInputError
 
 PROTOCOL = 1
 
+SERVER = "server"
+"""The server's side; no site has this name."""
+
+ABOUT = "exchange.json"
+"""The file that makes a folder an exchange."""
+
+HIDDEN = ".syncthing.fltui."
+"""How the names begin of what is on its way: no server or site reads them, and Syncthing leaves them alone."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _TASK_ID = re.compile(
     r"(?P<run>[A-Za-z0-9][A-Za-z0-9._-]{0,99})\.r(?P<round>\d{4,9})\.(?P<name>[a-z][a-z0-9_]{0,31})\.a(?P<attempt>\d{2,6})",
@@ -49,8 +58,8 @@ def check_site(name: str) -> str:
     Raises:
         BadInputError: see `check_name`.
     """
-    if name.lower() == "server":
-        raise BadInputError("site name 'server' cannot be used: it means the server")
+    if name.lower() == SERVER:
+        raise BadInputError(f"site name {SERVER!r} cannot be used: it means the server")
     return check_name(name, "site")
 
 
@@ -189,7 +198,7 @@ class SiteFolder:
 
     def staging(self, side: str) -> Path:
         """Temporary files of one side, ``"server"`` or ``"site"``: same file system, never watched, never synced."""
-        return self.root / f".syncthing.fltui.{side}"
+        return self.root / f"{HIDDEN}{side}"
 
     def task(self, task_id: TaskId) -> Path:
         """The manifest of a task, or of the end of a run."""
@@ -218,7 +227,7 @@ class ExchangeFolder:
     @property
     def about(self) -> Path:
         """Protocol version and identity; written by the server that comes first."""
-        return self.root / "exchange.json"
+        return self.root / ABOUT
 
     def site(self, name: str) -> SiteFolder:
         """The folder of the site `name`.

@@ -235,6 +235,17 @@ def read_bytes(fd: int, limit: int, where: str) -> bytes:
     return bytes(found)
 
 
+def check_size(fd: int, entry: ArrayEntry, where: str) -> None:
+    """Compare a file's size with its entry's; nothing is read.
+
+    Raises:
+        NotYetError: it is another, as in a file still being written.
+    """
+    size = os.fstat(fd).st_size
+    if size != entry.size:
+        raise NotYetError(f"{where} has {size} of {entry.size} bytes")
+
+
 def read_checked(fd: int, entry: ArrayEntry, take: Callable[[memoryview], None], where: str) -> None:
     """Read an array in one pass, comparing header, size and digest; hand every data chunk to `take`.
 
@@ -245,10 +256,8 @@ def read_checked(fd: int, entry: ArrayEntry, take: Callable[[memoryview], None],
         NotYetError: the bytes are short, long or different from the digest, as in a file still being written.
         RefusedError: header and manifest disagree though the digest holds.
     """
-    head = header(entry.dtype, entry.shape)
-    size = os.fstat(fd).st_size
-    if size != entry.size:
-        raise NotYetError(f"{where} has {size} of {entry.size} bytes")
+    head, size = header(entry.dtype, entry.shape), entry.size
+    check_size(fd, entry, where)
     buffer = memoryview(bytearray(min(CHUNK, size)))  # never smaller than the header, which is part of the size
     found_head = bytes(_fill(fd, buffer[: len(head)], where))
     same = found_head == head
@@ -286,9 +295,7 @@ def read_array(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
     Raises:
         NotYetError, RefusedError: as `read_checked`; or there is no memory for it.
     """
-    size = os.fstat(fd).st_size
-    if size != entry.size:  # before room is made for what the manifest claims
-        raise NotYetError(f"{where} has {size} of {entry.size} bytes")
+    check_size(fd, entry, where)  # before room is made for what the manifest claims
     try:
         array = np.empty(entry.shape, entry.dtype)
     except MemoryError as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import secrets
 from pathlib import Path
 
 from fltui.errors import ExchangeError
-from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.manifest import ExchangeAbout, decode
+from fltui.exchange.about import read_about
+from fltui.exchange.layout import HIDDEN, ExchangeFolder
+from fltui.exchange.mount import mount_of
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -26,6 +28,9 @@ AWAY = {
 }
 """What is said of a share that was unmounted, has lost its server, or was mounted read-only after an error."""
 
+_RESERVING = {"ext4", "xfs", "btrfs", "tmpfs", "f2fs", "bcachefs", "ocfs2", "overlay"}
+"""File systems that reserve blocks at a word. On others the C library writes every one of them, over a network, too."""
+
 
 def exchange_id(exchange: Path) -> str | None:
     """The id of the exchange in a folder; None where there is none, or none that can be read.
@@ -33,9 +38,8 @@ def exchange_id(exchange: Path) -> str | None:
     Raises:
         OSError: this process may open no more files.
     """
-    about = ExchangeFolder(exchange).about
     try:
-        return decode(about.read_bytes(), ExchangeAbout, str(about)).exchange_id
+        return read_about(ExchangeFolder(exchange)).exchange_id
     except ExchangeError:
         return None
     except OSError as error:
@@ -59,19 +63,26 @@ def passes(error: OSError, exchange: Path) -> bool:
 
 
 def has_room(folder: Path, size: int) -> bool:
-    """Whether `size` more bytes fit into `folder` for this user, quotas included; False where it is away."""
-    probe = folder / f".syncthing.fltui.room.{secrets.token_hex(4)}"
+    """Whether `size` more bytes fit into `folder` for this user, as far as its disk tells; False where it is away.
+
+    Quotas are seen where the file system can reserve blocks without writing them.
+    """
+    name = folder / f"{HIDDEN}room.{secrets.token_hex(4)}"
     try:
-        fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError:
         return False
     try:
-        if hasattr(os, "posix_fallocate"):
+        with contextlib.suppress(OSError):  # at once: a process that is killed leaves nothing
+            name.unlink()
+        disk = os.statvfs(fd)
+        if disk.f_blocks and disk.f_bavail * disk.f_frsize < size:  # some programs in user space tell nothing
+            return False
+        if hasattr(os, "posix_fallocate") and mount_of(folder).kind in _RESERVING:
             os.posix_fallocate(fd, 0, size)
-            return True
-        return os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize >= size
     except OSError as error:
-        return error.errno not in DISK_FULL | AWAY  # a file system that cannot reserve: only writing will tell
+        return error.errno not in DISK_FULL | AWAY  # it cannot be known: only writing will tell
     finally:
-        os.close(fd)
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    return True

@@ -7,7 +7,8 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import msgspec
 from numpy.typing import NDArray
 
 from fltui.errors import BadInputError, ExchangeError, NotYetError
+from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, naming, sync_folder
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, array_files
+from fltui.exchange.held import Folder
+from fltui.exchange.layout import HIDDEN, PROTOCOL, ExchangeFolder, SiteFolder, TaskId, array_files
 from fltui.exchange.lock import hold
-from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, decode, encode
+from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, encode
 from fltui.exchange.npy import write_all, write_array
 
 _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
@@ -34,23 +37,37 @@ def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False
         staging: a folder on the same file system that nobody watches.
         durable: survive a power cut: fsync the file, rename, fsync the folder.
     """
-    beside = staging / f"{target.name}.{secrets.token_hex(4)}"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o644)
+    _put(data, Folder(target.parent), target.name, Folder(staging), durable=durable)
+
+
+def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bool) -> None:
+    beside = f"{name}.{secrets.token_hex(4)}"
+    _create(data, staging, beside, durable=durable)
+    try:
+        folder.take(name, staging, beside)
+    except OSError:
+        with contextlib.suppress(OSError):  # whoever tries again must not fill the disk with what is left of each try
+            staging.remove(beside)
+        raise
+    if durable:
+        folder.sync()
+
+
+def _create(data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
+    """Make a file that is not there; what cannot be written whole is removed."""
+    fd = folder.create(name)
     try:
         try:
-            with naming(beside):
+            with naming(folder.path / name):
                 write_all(fd, data)
                 if durable:
                     os.fsync(fd)
         finally:
             os.close(fd)
-        os.replace(beside, target)
     except OSError:
-        with contextlib.suppress(OSError):  # whoever tries again must not fill the disk with what is left of each try
-            beside.unlink()
+        with contextlib.suppress(OSError):
+            folder.remove(name)
         raise
-    if durable:
-        sync_folder(target.parent)
 
 
 def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durable: bool = False) -> None:
@@ -77,59 +94,22 @@ def put_arrays(
             entries.append(write_array(beside, name, params[name], file=file, durable=durable))
         os.replace(beside, folder / file)
     if durable:
-        _sync_arrays(folder)
+        sync_folder(folder)
+        sync_folder(folder.parent)
     return entries
-
-
-def put_copies(files: Mapping[str, Path], folder: Path, staging: Path, *, durable: bool = False) -> None:
-    """Copy whole files into `folder`, each under its key's name, read-only; block sharing where the disk can.
-
-    `durable` is that of `put_arrays`.
-    """
-    folder.mkdir(exist_ok=True)
-    for name, source in files.items():
-        beside = staging / f"{folder.name}.{name}"
-        copy_file(source, beside, durable=durable)
-        os.replace(beside, folder / name)
-    if durable:
-        _sync_arrays(folder)
-
-
-def put_links(files: Mapping[str, Path], folder: Path, staging: Path, *, durable: bool = False) -> None:
-    """Give whole files a second name in `folder`, each under its key; copies where the disk has no hard links.
-
-    `durable` is that of `put_arrays`; the content of the files is synced already.
-    """
-    folder.mkdir(exist_ok=True)
-    for name, source in files.items():
-        target = folder / name
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                target.unlink()
-            os.link(source, target)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            put_copies({name: source}, folder, staging, durable=durable)
-    if durable:
-        _sync_arrays(folder)
-
-
-def _sync_arrays(folder: Path) -> None:
-    """The names of the arrays, then that of their folder: a new folder is a name, too, and nobody promises that it is
-    written before the manifest beside it."""
-    sync_folder(folder)
-    sync_folder(folder.parent)
 
 
 def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
     """Copy a file, read-only for everybody at the target."""
-    with contextlib.suppress(FileNotFoundError):
-        target.unlink()
+    _copy(source, Folder(target.parent), target.name, durable=durable)
+
+
+def _copy(source: Path, folder: Folder, name: str, *, durable: bool) -> None:
+    folder.remove(name)
     with (
-        naming(target),
+        naming(folder.path / name),
         source.open("rb") as read,
-        open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as write,
+        open(folder.create(name, 0o444), "wb") as write,
     ):
         left = os.fstat(read.fileno()).st_size
         try:
@@ -145,27 +125,118 @@ def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
             os.fsync(write.fileno())
 
 
-def remove_published(folder: Path, stem: str) -> None:
-    """Take back a task or result: the manifest first, so that nobody meets a manifest without arrays."""
-    with contextlib.suppress(FileNotFoundError):
-        (folder / f"{stem}.json").unlink()
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder / stem)
+class OpenTasks:
+    """What the server changes in the folder of a site, which `open_tasks` gives.
+
+    Args:
+        tasks: its ``tasks/``, open.
+        staging: the server's temporary folder, open.
+    """
+
+    def __init__(self, tasks: Folder, staging: Folder) -> None:
+        self._tasks = tasks
+        self._staging = staging
+
+    def put_manifest(self, task_id: TaskId, manifest: bytes, *, durable: bool = False) -> None:
+        """Publish a task, or the end of a run; see `put_bytes`."""
+        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable)
+
+    def put_copies(self, task_id: TaskId, files: Mapping[str, Path], *, durable: bool = False) -> None:
+        """Copy whole files to a task, each under its key's name, read-only; block sharing where the disk can.
+
+        `durable` is that of `put_arrays`.
+        """
+        with self._arrays(task_id, durable=durable) as arrays:
+            for name, source in files.items():
+                self._put_copy(task_id, arrays, name, source, durable=durable)
+
+    def put_links(self, task_id: TaskId, files: Mapping[str, Path], *, durable: bool = False) -> None:
+        """Give whole files a second name at a task, each under its key; copies where the disk has no hard links.
+
+        `durable` is that of `put_arrays`; the content of the files is synced already.
+        """
+        with self._arrays(task_id, durable=durable) as arrays:
+            for name, source in files.items():
+                try:
+                    arrays.remove(name)
+                    arrays.link(name, source)
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    self._put_copy(task_id, arrays, name, source, durable=durable)
+
+    @contextmanager
+    def _arrays(self, task_id: TaskId, *, durable: bool) -> Iterator[Folder]:
+        """The folder of a task's arrays. With `durable` the names of the arrays are synced after that, then that of
+        their folder: a new folder is a name, too, and nobody promises that it is written before the manifest beside
+        it."""
+        self._tasks.make(str(task_id))
+        with self._tasks.open(str(task_id)) as arrays:
+            yield arrays
+            if durable:
+                arrays.sync()
+                self._tasks.sync()
+
+    def _put_copy(self, task_id: TaskId, arrays: Folder, name: str, source: Path, *, durable: bool) -> None:
+        beside = f"{task_id}.{name}"
+        _copy(source, self._staging, beside, durable=durable)
+        arrays.take(name, self._staging, beside)
+
+    def remove(self, task_id: TaskId) -> None:
+        """Take back a task: the manifest first, so that nobody meets a manifest without arrays."""
+        _remove(self._tasks, str(task_id))
+
+    def remove_manifest(self, task_id: TaskId) -> None:
+        """Take back a task and leave its arrays to those that are at work on them, or take back an end."""
+        self._tasks.remove(f"{task_id}.json")
+
+    def remove_before(self, run: str, number: int) -> None:
+        """Take back the tasks of a run before a round, also those of which only the arrays are left."""
+        for found in map(TaskId.parse, {name.removesuffix(".json") for name in self._tasks.names()}):
+            if found and found.run == run and not found.is_end and found.round < number:
+                self.remove(found)
+
+    def remove_staged(self, run: str) -> None:
+        """Remove the temporary files of a run whose server died."""
+        for name in self._staging.names():
+            if name.startswith(f"{run}."):
+                with contextlib.suppress(OSError):  # no file of the server's
+                    self._staging.remove(name)
 
 
-def check_plain(site: SiteFolder, task_id: TaskId) -> None:
-    """Make sure that what the server writes for a site goes nowhere else: a site may put links in its folder.
+@contextmanager
+def open_tasks(site: SiteFolder) -> Iterator[OpenTasks]:
+    """The one way in for what the server changes in the folder of a site: a site may put links there at any moment, so
+    each folder is opened once, as a plain one, and all that follows is done in what is open.
 
     Raises:
-        OSError: there is a link on the way to a task, or the site's folder leads to that of another site.
+        OSError: there is a link on the way, or the site's folder leads to that of another site.
     """
-    for folder in (site.tasks, site.tasks / str(task_id), site.staging("server")):
-        if folder.is_symlink():
-            raise OSError(errno.ENOTDIR, "it is a symbolic link, expected a plain folder", str(folder))
-    if site.root.is_symlink():
-        found = site.root.resolve()
-        if found.parent == site.root.parent.resolve():
-            raise OSError(errno.ENOTDIR, f"it leads to the folder of {found.name}", str(site.root))
+    with Folder(site.root.parent).open_linked(site.root.name) as root:
+        _check_own(site, root)
+        with root.open(site.tasks.name) as tasks, root.open(site.staging("server").name) as staging:
+            yield OpenTasks(tasks, staging)
+
+
+def _check_own(site: SiteFolder, root: Folder) -> None:
+    """Make sure that the folder of a site, which may be a link to where it lies, is not that of another site."""
+    if not site.root.is_symlink():
+        return
+    found = site.root.resolve()
+    if found.parent == site.root.parent.resolve():
+        raise OSError(errno.ENOTDIR, f"it leads to the folder of {found.name}", str(site.root))
+    if root.fd is not None and not os.path.samestat(found.stat(), os.fstat(root.fd)):
+        raise OSError(errno.ENOTDIR, "it leads somewhere else than a moment ago", str(site.root))
+
+
+def remove_published(folder: Path, stem: str) -> None:
+    """Take back a result: the manifest first, so that nobody meets a manifest without arrays."""
+    _remove(Folder(folder), stem)
+
+
+def _remove(folder: Folder, stem: str) -> None:
+    folder.remove(f"{stem}.json")
+    folder.remove_tree(stem)
 
 
 def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
@@ -232,7 +303,7 @@ def check_exchange(exchange: ExchangeFolder, *, delivered: bool = False) -> None
         BadInputError: it does not.
     """
     try:
-        decode(exchange.about.read_bytes(), ExchangeAbout, str(exchange.about))
+        read_about(exchange)
     except FileNotFoundError:
         return
     except NotYetError as error:
@@ -253,14 +324,16 @@ def open_exchange(root: Path, *, durable: bool = False) -> ExchangeFolder:
     try:
         make_folder(root, durable=durable)
         if not exchange.about.exists():
-            beside = root / f".syncthing.fltui.{secrets.token_hex(8)}"
-            put_document(ExchangeAbout(PROTOCOL, secrets.token_hex(8)), beside, root, durable=durable)
-            try:
-                os.link(beside, exchange.about)  # fails where another server was first: its identity stays
-            except FileExistsError:
-                pass
-            except OSError:
-                os.replace(beside, exchange.about)
+            beside = root / f"{HIDDEN}{secrets.token_hex(8)}"
+            about = encode(ExchangeAbout(PROTOCOL, secrets.token_hex(8)))
+            put_bytes(about, beside, root, durable=durable)
+            with contextlib.suppress(FileExistsError):  # another server was first: its identity stays
+                try:
+                    os.link(beside, exchange.about)
+                except OSError as error:
+                    if error.errno not in _NO_LINKS:
+                        raise
+                    _create(about, Folder(root), exchange.about.name, durable=durable)
             beside.unlink(missing_ok=True)
             if durable:
                 sync_folder(root)
@@ -279,9 +352,9 @@ def show_server_key(exchange: ExchangeFolder, public: str, *, durable: bool = Fa
         BadInputError: it cannot be written.
     """
     try:
-        about = decode(exchange.about.read_bytes(), ExchangeAbout, str(exchange.about))
+        about = read_about(exchange)
         if about.server_key != public:
-            beside = exchange.root / f".syncthing.fltui.{secrets.token_hex(8)}"
+            beside = exchange.root / f"{HIDDEN}{secrets.token_hex(8)}"
             shown = msgspec.structs.replace(about, server_key=public)
             put_document(shown, beside, exchange.root, durable=durable)
             os.replace(beside, exchange.about)

@@ -7,7 +7,6 @@ edit made afterwards, but not that one server made two histories with the same e
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +17,9 @@ import blake3
 import msgspec
 
 from fltui.errors import BadInputError
+from fltui.exchange.append import append_line
 from fltui.exchange.durable import sync_folder
 from fltui.exchange.manifest import MALFORMED
-from fltui.exchange.npy import write_all
 from fltui.run.events import AnyEvent, Event, MetricLogged, ModelSaved, RoundStarted
 
 _encoder = msgspec.json.Encoder()
@@ -152,17 +151,12 @@ class Journal:
             OSError: it cannot be written, or not whole; the journal is as it was before, and no follower is called.
         """
         stamped = msgspec.structs.replace(event, seq=self._next, time=time.time(), monotonic=time.monotonic())
-        before = os.fstat(self._fd).st_size
         text = _encoder.encode(stamped)[:-1]
         head = _chain(self._head, text)
         try:
-            write_all(self._fd, b'%b%b%b"}\n' % (text, _SPLICE, head))
-            if self._durable and not isinstance(event, _CARRIED):
-                os.fsync(self._fd)
+            durable = self._durable and not isinstance(event, _CARRIED)
+            append_line(self._fd, b'%b%b%b"}\n' % (text, _SPLICE, head), durable=durable)
         except OSError as error:
-            # Half a line in the midst of a journal would make all of it unreadable once there is room again.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, before)
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._next += 1
         self._head = head

@@ -9,7 +9,7 @@ from pathlib import Path
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, running
 from fltui.exchange.manifest import End, RunOutcome
 from fltui.exchange.outage import has_room
-from fltui.exchange.publish import check_plain, put_bytes
+from fltui.exchange.publish import open_tasks
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.run.folder import RunFolder
 
@@ -22,25 +22,32 @@ def put_end(
         _write_end(site, last, outcome, reason, identity, durable=durable)
 
 
-def put_completed(sites: Iterable[SiteFolder], last: TaskId, identity: Identity, *, durable: bool = False) -> None:
+def put_completed(sites: Iterable[SiteFolder], last: TaskId, identity: Identity, *, durable: bool = False) -> set[str]:
     """End a run that has completed for its sites, as `put_end` does.
+
+    Returns:
+        The sites that have the end.
 
     Raises:
         OSError: a site would miss the end, and the exchange folder is to blame.
     """
+    reached = set()
     for site in sites:
         try:
             _write_end(site, last, "FINISHED:COMPLETED", "", identity, durable=durable)
+            reached.add(site.name)
         except OSError:
             if not has_room(site.root.parent, 1 << 16):
                 raise
+    return reached
 
 
 def _write_end(
     site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, identity: Identity, *, durable: bool
 ) -> None:
     end = End(PROTOCOL, last.run, outcome, reason, site.name, str(last.end()))
-    put_bytes(identity.encode(end), site.task(last.end()), site.staging("server"), durable=durable)
+    with open_tasks(site) as tasks:
+        tasks.put_manifest(last.end(), identity.encode(end), durable=durable)
 
 
 def has_ended(site: SiteFolder, last: TaskId) -> bool:
@@ -54,10 +61,10 @@ def has_ended(site: SiteFolder, last: TaskId) -> bool:
 def take_back_ends(site: SiteFolder, run: str) -> None:
     """Let a run that had ended go on for a site. A newer task does that too; this serves those who come before it."""
     with contextlib.suppress(OSError):
-        for one in site.published():
-            if one.run == run and one.is_end:
-                check_plain(site, one)
-                site.task(one).unlink(missing_ok=True)
+        ends = [one for one in site.published() if one.run == run and one.is_end]
+        with open_tasks(site) as tasks:
+            for one in ends:
+                tasks.remove_manifest(one)
 
 
 def end_dead_runs(

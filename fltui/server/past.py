@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass, field
 
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
 from fltui.exchange.durable import sync_folder
-from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import ExchangeFolder, TaskId
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
-from fltui.exchange.publish import check_plain, remove_published
+from fltui.exchange.publish import open_tasks
 from fltui.exchange.signing import Identity
 from fltui.run.control import take_requests
 from fltui.run.events import AnyEvent, RoundFinished, RunStatus, TaskPublished
@@ -150,22 +149,13 @@ def reopen_sites(exchange: ExchangeFolder, past: Past, identity: Identity, *, du
             put_end(folder, newest, "FINISHED:ABORTED", site.reason, identity, durable=durable)
         else:
             take_back_ends(folder, run)
-        with contextlib.suppress(OSError):
-            for path in folder.staging("server").glob(f"{run}.*"):
-                path.unlink()
-            _clear_away(folder, run, state.next_round - state.options.keep_rounds)
+        with contextlib.suppress(OSError), open_tasks(folder) as tasks:
+            tasks.remove_staged(run)
+            tasks.remove_before(run, state.next_round - state.options.keep_rounds)
     for name, task_id in past.tasks:
         if task_id.round >= state.next_round and past.going_on is None:
-            with contextlib.suppress(OSError):
-                exchange.site(name).task(task_id).unlink()
-
-
-def _clear_away(folder: SiteFolder, run: str, before: int) -> None:
-    names = {name.removesuffix(".json") for name in os.listdir(folder.tasks)}  # noqa: PTH208 - faster
-    for found in map(TaskId.parse, names):
-        if found and found.run == run and not found.is_end and found.round < before:
-            check_plain(folder, found)
-            remove_published(folder.tasks, str(found))
+            with contextlib.suppress(OSError), open_tasks(exchange.site(name)) as tasks:
+                tasks.remove_manifest(task_id)
 
 
 def last_model(models: Models, state: RunState) -> StoredModel:

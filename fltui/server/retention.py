@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
-from fltui.exchange.publish import check_plain, remove_published
+from fltui.exchange.publish import open_tasks
 from fltui.run.folder import RunFolder
 from fltui.run.models import Models
 from fltui.run.options import RunOptions
@@ -52,9 +52,9 @@ class Retention:
         number = done.request.round
         while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
             site, task_id = self._tasks.popleft()
-            with contextlib.suppress(OSError):  # a folder that its site has closed keeps what is in it
-                check_plain(self._exchange.site(site), task_id)
-                remove_published(self._exchange.site(site).tasks, str(task_id))
+            # A folder that its site has closed keeps what is in it.
+            with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
+                tasks.remove(task_id)
         if self._options.keep_models is not None:
             self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
 

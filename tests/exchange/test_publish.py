@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,20 +8,21 @@ import numpy as np
 import pytest
 
 from fltui.errors import BadInputError, RefusedError
-from fltui.exchange.layout import SiteFolder
+from fltui.exchange.layout import ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import End, ExchangeAbout, decode, encode
 from fltui.exchange.publish import (
+    check_exchange,
     copy_file,
     open_exchange,
     open_site,
     put_arrays,
     put_bytes,
-    put_copies,
     put_document,
-    put_links,
     remove_published,
+    show_server_key,
 )
 from fltui.model import Params
+from tests.exchange.odd import ODD
 
 
 @pytest.fixture
@@ -76,57 +78,12 @@ def test_arrays_that_do_not_travel_are_refused(tmp_path: Path, staging: Path) ->
         put_arrays({"w": np.zeros(1, complex)}, tmp_path / "task", staging)
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "model.npy"
-    path.write_bytes(b"model" * 1000)
-    return path
-
-
-def test_a_copy_is_a_file_of_its_own(tmp_path: Path, staging: Path, source: Path) -> None:
-    put_copies({"w.npy": source}, tmp_path / "task", staging, durable=True)
-    copy = tmp_path / "task/w.npy"
-    assert copy.read_bytes() == source.read_bytes()
-    assert not copy.samefile(source)
-    assert copy.stat().st_mode & 0o222 == 0
-
-
-def test_copying_again_replaces_the_read_only_copy(tmp_path: Path, staging: Path, source: Path) -> None:
-    put_copies({"w.npy": source}, tmp_path / "task", staging)
-    source.write_bytes(b"next")
-    put_copies({"w.npy": source}, tmp_path / "task", staging)
-    assert (tmp_path / "task/w.npy").read_bytes() == b"next"
-
-
 @pytest.mark.parametrize("size", [0, 1, 100_000])
 def test_a_copy_is_whole_without_copy_file_range(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.delattr(os, "copy_file_range", raising=False)
     (tmp_path / "a").write_bytes(os.urandom(size))
     copy_file(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
-def test_a_link_is_the_same_file(tmp_path: Path, staging: Path, source: Path) -> None:
-    put_links({"w.npy": source}, tmp_path / "task", staging)
-    assert (tmp_path / "task/w.npy").samefile(source)
-
-
-def test_a_link_replaces_what_was_there(tmp_path: Path, staging: Path, source: Path) -> None:
-    (tmp_path / "task").mkdir()
-    (tmp_path / "task/w.npy").write_bytes(b"half a file of a server that died")
-    put_links({"w.npy": source}, tmp_path / "task", staging)
-    assert (tmp_path / "task/w.npy").samefile(source)
-
-
-def test_a_disk_without_links_gets_copies(
-    tmp_path: Path, staging: Path, source: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(source: Path, target: Path) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    put_links({"w.npy": source}, tmp_path / "task", staging)
-    assert (tmp_path / "task/w.npy").read_bytes() == source.read_bytes()
 
 
 def test_what_was_published_can_be_taken_back(tmp_path: Path, staging: Path) -> None:
@@ -171,6 +128,30 @@ def test_the_first_server_gives_the_exchange_its_identity(tmp_path: Path) -> Non
     assert first == second
     assert [entry.name for entry in (tmp_path / "exchange").iterdir()] == ["exchange.json"]
     assert len(decode(first, ExchangeAbout, "exchange.json").exchange_id) == 16
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_without_hard_links_the_first_server_gives_the_identity_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", refuse)
+    first = open_exchange(tmp_path, durable=True).about.read_bytes()
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # the next server looked just before the first one wrote
+    assert open_exchange(tmp_path).about.read_bytes() == first
+    assert [entry.name for entry in tmp_path.iterdir()] == ["exchange.json"]
+
+
+@pytest.mark.parametrize("delivered", [False, True])
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_manifest_is_no_exchange(tmp_path: Path, kind: str, delivered: bool) -> None:
+    ODD[kind](tmp_path / "exchange.json")
+    with pytest.raises(BadInputError, match=r"exchange\.json (is not a plain file|has \d+ bytes)"):
+        check_exchange(ExchangeFolder(tmp_path), delivered=delivered)
+    with pytest.raises(BadInputError, match=r"exchange\.json (is not a plain file|has \d+ bytes)"):
+        show_server_key(ExchangeFolder(tmp_path), "")
 
 
 def test_an_exchange_of_another_protocol_is_refused(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class Seams:
         for name in ("write", "copy_file_range", "sendfile"):
             self._wrap_write(name)
         for name, op in (("replace", "rename"), ("rename", "rename"), ("link", "link"), ("symlink", "link")):
-            self._wrap(name, op, lambda _, new, *rest, **more: self._below(new))
+            self._wrap(name, op, lambda _, new, *rest, dst_dir_fd=None, **more: self._below(new, dst_dir_fd))
         for name, op in (("unlink", "remove"), ("remove", "remove"), ("rmdir", "remove"), ("mkdir", "make")):
             self._wrap(name, op, lambda path, *rest, dir_fd=None, **more: self._below(path, dir_fd))
         self._wrap("open", "make", self._made)
@@ -186,7 +186,7 @@ class Seams:
 
     def _made(self, path: Any, flags: int, *rest: Any, dir_fd: int | None = None) -> str | None:
         found = self._below(path, dir_fd) if flags & (os.O_CREAT | os.O_TRUNC) else None
-        return found if found and (flags & os.O_TRUNC or not os.path.lexists(path)) else None
+        return found if found and (flags & os.O_TRUNC or not os.path.lexists(f"{self._folder}/{found}")) else None
 
     def _below(self, path: Any, dir_fd: int | None = None) -> str | None:
         """A path below the folder; None elsewhere."""

@@ -153,7 +153,7 @@ class BrokenDisk:
         text = os.fspath(what)
         if isinstance(text, bytes):
             return ""
-        above = more.get("dir_fd")
+        above = more.get("dst_dir_fd" if name in _TWO_PATHS else "dir_fd")
         if above is not None:
             return f"{self._names[above]}/{text}" if above in self._names else ""
         return text if any(text == folder or text.startswith(f"{folder}/") for folder in self._folders) else ""

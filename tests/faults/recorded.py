@@ -95,11 +95,6 @@ def recorded(
             process.kill()
 
 
-def has_stopped(process: subprocess.Popen[str]) -> bool:
-    """Whether a recorded process has stopped itself and nobody has awaited that yet."""
-    return bool(os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT | os.WNOHANG))
-
-
 def await_stop(process: subprocess.Popen[str]) -> None:
     """Wait until a recorded process has stopped itself."""
     found = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -134,7 +129,7 @@ class Recorder:
                 setattr(os, name, lambda fd: None)
             self._wrap(name, self._synced)
         for name, op in (("replace", "rename"), ("rename", "rename"), ("link", "link")):
-            self._wrap(name, lambda _, old, new, *rest, op=op, **more: self._moved(op, old, new))
+            self._wrap(name, lambda _, old, new, *rest, op=op, **more: self._moved(op, old, new, **more))
         self._wrap("symlink", lambda _, old, new, *rest, **more: self._moved("symlink", new, new))
         for name, op in (("unlink", "unlink"), ("remove", "unlink"), ("mkdir", "mkdir"), ("rmdir", "rmdir")):
             self._wrap(name, lambda _, path, *rest, op=op, dir_fd=None, **more: self._changed(op, path, dir_fd))
@@ -163,7 +158,8 @@ class Recorder:
         return os.path.relpath(text, self._folder) if text.startswith((self._folder + "/", self._folder)) else None
 
     def _exists(self, path: Any, flags: int, *rest: Any, dir_fd: int | None = None) -> bool:
-        return not flags & os.O_CREAT or os.path.lexists(path)
+        name = self._path(path, dir_fd)
+        return not flags & os.O_CREAT or name is None or os.path.lexists(os.path.join(self._folder, name))  # noqa: PTH118
 
     def _opened(self, fd: int, existed: bool, path: Any, flags: int, *rest: Any, dir_fd: int | None = None) -> None:
         name = self._path(path, dir_fd)
@@ -188,10 +184,12 @@ class Recorder:
             name = self._names[fd]
             self._add(Call("sync", name, text=self._journal if name.endswith("/journal.jsonl") else ""))
 
-    def _moved(self, op: str, old: Any, new: Any) -> None:
-        to = self._path(new)
+    def _moved(
+        self, op: str, old: Any, new: Any, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None, **_: Any
+    ) -> None:
+        to = self._path(new, dst_dir_fd)
         if to is not None:
-            self._add(Call(op, self._path(old) or "?", to))
+            self._add(Call(op, self._path(old, src_dir_fd) or "?", to))
 
     def _changed(self, op: str, path: Any, dir_fd: int | None) -> None:
         name = self._path(path, dir_fd)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fltui.exchange.layout import ExchangeFolder, TaskId
+import pytest
+
+from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, decode
 from fltui.exchange.publish import open_exchange, open_site, put_bytes
 from fltui.exchange.signing import Identity, signature_fault
 from fltui.run.folder import RunFolder, create_run
+from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState
-from fltui.server.ends import end_dead_runs
+from fltui.server.ends import end_dead_runs, put_completed, put_end
 from fltui.server.past import Past, reopen_sites
 from tests.exchange.signers import signer
 
@@ -49,3 +52,68 @@ def test_the_end_of_a_dropped_site_is_signed_when_the_run_goes_on(tmp_path: Path
     state = RunState(run=run.run, sites={"a": SiteState(state="lost", reason="dropped: wrong data", dropped=True)})
     reopen_sites(exchange, Past(state, [("a", task_id)], going_on=3), IDENTITY, durable=False)
     check(exchange, task_id)
+
+
+def linked(exchange: ExchangeFolder, part: str, target: str) -> None:
+    """The site ``a`` has put a link in place of a folder."""
+    path = exchange.root / "a" / part
+    path.rename(exchange.root / "a" / f"moved-{path.name}")
+    path.symlink_to(exchange.root / target, target_is_directory=True)
+
+
+def beside(exchange: ExchangeFolder, task_id: TaskId) -> SiteFolder:
+    """Another site, with a task, a result and an end of the run."""
+    other = exchange.site("b")
+    open_site(other, "server")
+    for folder in (other.tasks, other.results, other.staging("server")):
+        for one in (task_id, task_id.end(), TaskId(task_id.run, 0, "train")):
+            (folder / f"{one}.json").write_text("{}")
+    return other
+
+
+def files(site: SiteFolder) -> set[str]:
+    """The files of a site."""
+    return {str(path.relative_to(site.root)) for path in site.root.rglob("*") if path.is_file()}
+
+
+PARTS = {"tasks": "b/tasks", ".syncthing.fltui.server": "b/results"}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_site_cannot_end_a_run_for_another_site(tmp_path: Path, part: str) -> None:
+    exchange, run, task_id = shared(tmp_path)
+    other = beside(exchange, task_id)
+    other.task(task_id.end()).unlink()
+    before = files(other)
+    linked(exchange, part, PARTS[part])
+    put_end(exchange.site("a"), task_id, "FINISHED:ABORTED", "dropped: wrong data", IDENTITY)
+    put_completed([exchange.site("a")], task_id, IDENTITY)
+    end_dead_runs(exchange, run.root.parent, identity=IDENTITY)
+    assert files(other) == before
+
+
+@pytest.mark.parametrize("going_on", [3, None])
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_resume_changes_nothing_of_another_site(
+    tmp_path: Path, part: str, dropped: bool, going_on: int | None
+) -> None:
+    exchange, run, task_id = shared(tmp_path)
+    other = beside(exchange, task_id)
+    before = files(other)
+    linked(exchange, part, PARTS[part])
+    site = SiteState(state="lost", reason="dropped: wrong data", dropped=dropped)
+    state = RunState(run=run.run, start_round=3, options=RunOptions(keep_rounds=1), sites={"a": site})
+    reopen_sites(exchange, Past(state, [("a", task_id)], going_on=going_on), IDENTITY, durable=True)
+    assert files(other) == before
+
+
+def test_a_resume_removes_what_the_last_server_left(tmp_path: Path) -> None:
+    exchange, run, task_id = shared(tmp_path)
+    other = beside(exchange, task_id)
+    state = RunState(run=run.run, start_round=3, options=RunOptions(keep_rounds=1), sites={"b": SiteState()})
+    left = other.staging("server") / f"{run.run}-not-mine.json"
+    left.touch()
+    reopen_sites(exchange, Past(state, [("b", task_id)], going_on=3), IDENTITY, durable=False)
+    assert [path.name for path in other.staging("server").iterdir()] == [left.name]
+    assert [path.name for path in other.tasks.iterdir()] == [f"{task_id}.json"]

@@ -1,0 +1,132 @@
+"""A folder to work in that stays the same one, whatever its name leads to meanwhile.
+
+A site may rename what lies in its folder and put a link there at any moment, also between a look and a writing. So what
+the server changes there is named by the open folder and a plain name in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from fltui.exchange.durable import sync_folder, sync_open
+
+_PLAIN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder. Errors of its methods name the whole path.
+
+    Attributes:
+        path: where it was found.
+        fd: it, held open; None to take the path each time, for folders that nobody else can change.
+    """
+
+    path: Path
+    fd: int | None = None
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Self]:
+        """Hold a folder in this one open.
+
+        Raises:
+            OSError: it is not there, or a symbolic link.
+        """
+        with self._open(name, _PLAIN | _NO_FOLLOW) as found:
+            yield found
+
+    @contextmanager
+    def open_linked(self, name: str) -> Iterator[Self]:
+        """Hold a folder in this one open, or that to which a symbolic link of this name leads."""
+        with self._open(name, _PLAIN) as found:
+            yield found
+
+    @contextmanager
+    def _open(self, name: str, flags: int) -> Iterator[Self]:
+        path = self.path / name
+        with _named(path):
+            try:
+                fd = os.open(self._at(name), flags, dir_fd=self.fd)
+            except OSError as error:
+                if error.errno in (errno.ELOOP, errno.ENOTDIR) and flags & _NO_FOLLOW and path.is_symlink():
+                    raise OSError(errno.ENOTDIR, "it is a symbolic link, expected a plain folder") from error
+                raise
+        try:
+            yield type(self)(path, fd)
+        finally:
+            os.close(fd)
+
+    def names(self) -> list[str]:
+        """What is in it.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        with _named(self.path):
+            return os.listdir(self.path if self.fd is None else self.fd)  # noqa: PTH208 - a folder that is open
+
+    def make(self, name: str) -> None:
+        """Make a folder in it, if there is none."""
+        with contextlib.suppress(FileExistsError), _named(self.path / name):
+            os.mkdir(self._at(name), dir_fd=self.fd)
+
+    def create(self, name: str, mode: int = 0o644) -> int:
+        """Make a file that is not there and open it for writing.
+
+        Raises:
+            OSError: it cannot be made, or there is one.
+        """
+        with _named(self.path / name):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+            return os.open(self._at(name), flags, mode, dir_fd=self.fd)
+
+    def take(self, name: str, source: Folder, old: str) -> None:
+        """Give what is `old` in `source` a new place here, in place of what is there."""
+        with _named(self.path / name):
+            os.replace(source._at(old), self._at(name), src_dir_fd=source.fd, dst_dir_fd=self.fd)
+
+    def link(self, name: str, source: Path) -> None:
+        """Give a file a second name here."""
+        with _named(self.path / name):
+            os.link(source, self._at(name), dst_dir_fd=self.fd, follow_symlinks=False)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError), _named(self.path / name):
+            os.unlink(self._at(name), dir_fd=self.fd)
+
+    def remove_tree(self, name: str) -> None:
+        """Remove a folder and what is in it, if it is there."""
+        with contextlib.suppress(FileNotFoundError), _named(self.path / name):
+            shutil.rmtree(self._at(name), dir_fd=self.fd)
+
+    def sync(self) -> None:
+        """Make the names in it survive a power cut, as far as the file system can."""
+        if self.fd is None:
+            sync_folder(self.path)
+        else:
+            sync_open(self.fd, self.path)
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self.path, name) if self.fd is None else name  # noqa: PTH118 - plain text for `os`
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Let errors say the whole path: calls in a folder that is open know the last part only."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename2 is not None:
+            del error.filename2
+        error.filename = str(path)
+        raise
