@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -24,6 +25,7 @@ from fltui.exchange.layout import SiteFolder, TaskId, array_files
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, decode, digest
 from fltui.exchange.npy import (
     NpyReader,
+    check_size,
     file_size,
     header,
     open_beneath,
@@ -131,47 +133,85 @@ def read_result(
     return result, data
 
 
+@dataclass
+class Copied:
+    """What was copied of one site's answer to one task, kept between the looks at it: nothing is copied twice.
+
+    Attributes:
+        arrays: parameter, digest and whether it was checked as a difference, of every array in the store.
+        read: bytes of arrays read so far, in vain or not.
+    """
+
+    arrays: set[tuple[str, str, bool]] = field(default_factory=set)
+    read: int = 0
+
+
 def store_arrays(
     site: SiteFolder,
     result: Result,
     store: Path,
     base: Callable[[str], NpyReader] | None = None,
     *,
+    copied: Copied | None = None,
+    shares: int = 0,
     manifest: bytes = b"",
     durable: bool = False,
 ) -> None:
     """Copy every array of a checked manifest into the private store, as ``<digest>.npy``.
+
+    Nothing is read before all the arrays have their sizes.
 
     Args:
         site: who sent it.
         result: the manifest.
         store: the private store.
         base: opens a parameter of the model that a DIFF is to be added to.
+        copied: what was copied before; what is copied now is added.
+        shares: how many results the free space of the store's disk has to do for, this one among them, where no model
+            bounds what a site may claim; 0 where one does.
         manifest: its bytes, where they are to be kept, too, as ``<digest>.json``.
         durable: content and names survive a power cut when this returns, so that the journal may tell of them.
 
     Raises:
         NotYetError: an array is missing, short or different from its digest.
         RefusedError: it is not a plain file, has another header, or holds NaN or Inf; or a DIFF, added to the model,
-            is beyond what the dtype holds; or all arrays together are larger than the disk.
+            is beyond what the dtype holds; or the claim is larger than a fair share of the disk.
     """
-    claimed, room = sum(entry.size for entry in result.arrays), shutil.disk_usage(store).total
-    if claimed > room:
-        raise RefusedError(
-            f"results/{result.task_id}.json claims {claimed} bytes, more than the run's disk has: {room}"
-        )
     if result.params_type is not ParamsType.DIFF:
         base = None
-    for entry in result.arrays:
+    copied = Copied() if copied is None else copied
+    keys = [(entry.name, entry.blake3, base is not None) for entry in result.arrays]
+    missing = [(entry, key) for entry, key in zip(result.arrays, keys, strict=True) if key not in copied.arrays]
+    if shares:
+        _check_share(sum(entry.size for entry, _ in missing), store, shares, f"results/{result.task_id}.json")
+    for entry, _ in missing:
+        with _array(site, result, entry) as fd:
+            check_size(fd, entry, f"results/{result.task_id}/{entry.file}")
+    for entry, key in missing:
         where = f"results/{result.task_id}/{entry.file}"
         with ExitStack() as opened:
-            fd = opened.enter_context(open_beneath(site.root, "results", result.task_id, entry.file))
+            fd = opened.enter_context(_array(site, result, entry))
             old = opened.enter_context(base(entry.name)) if base else None
+            copied.read += entry.size
             _store_array(fd, entry, store, where, old, durable=durable)
+            copied.arrays.add(key)
     if manifest:
         put_bytes(manifest, store / f"{digest(manifest)}.json", store, durable=durable)
     elif durable:
         sync_folder(store)
+
+
+def _array(site: SiteFolder, result: Result, entry: ArrayEntry) -> AbstractContextManager[int]:
+    return open_beneath(site.root, "results", result.task_id, entry.file)
+
+
+def _check_share(claimed: int, store: Path, shares: int, where: str) -> None:
+    free = shutil.disk_usage(store).free
+    if claimed > free // shares:
+        raise RefusedError(
+            f"{where} claims {claimed} bytes, and {free} are free on the run's disk for {shares} such results; "
+            "give FedAvg an initial model, or free space"
+        )
 
 
 def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, base: NpyReader | None, *, durable: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import time
 from collections.abc import Callable
@@ -52,6 +53,9 @@ from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.workflows.workflow import Workflow
 
+_CHORES = 0.25
+"""Seconds after which the engine looks for itself, however many hints come."""
+
 
 class Engine:
     """One run, from start to finish.
@@ -96,6 +100,8 @@ class Engine:
         self._late = LateResults(exchange, options.keep_rounds)
         self._outages = Outages(folder.root / ".reserve")
         self._final: dict[str, str] = {}
+        self._told_completed: set[str] = set()
+        self._chores_at = -math.inf
         self._roster = Roster(self._joined, self._lost, self._wake)
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._mirrors: dict[str, Mirror] = {}
@@ -301,7 +307,8 @@ class Engine:
         with contextlib.suppress(*MALFORMED):  # told at the end
             self._final = self._federation.final_model()
         sites = [self._exchange.site(site) for site in sorted(self._mirrors.keys() - self._roster.dropped)]
-        put_completed(sites, self._federation.newest, self._identity, durable=self._options.durable)
+        newest, durable = self._federation.newest, self._options.durable
+        self._told_completed = put_completed(sites, newest, self._identity, durable=durable)
 
     async def _sit_out(self) -> None:
         """Pause until an outage is over. People may ask meanwhile; nothing else is done."""
@@ -328,7 +335,8 @@ class Engine:
         self._over = True
         self._outages.reserve.release()
         newest, durable = self._federation.newest, self._options.durable
-        for site in self._mirrors.keys() - self._roster.dropped:
+        told = self._told_completed if status is RunStatus.COMPLETED else set()
+        for site in self._mirrors.keys() - self._roster.dropped - told:
             put_end(self._exchange.site(site), newest, status.outcome, reason, self._identity, durable=durable)
         with contextlib.suppress(OSError):
             self._retention.sweep(self._federation.round)
@@ -343,6 +351,8 @@ class Engine:
         except (OSError, *MALFORMED) as error:
             if status is RunStatus.COMPLETED:
                 status, reason = RunStatus.FAILED, f"the final model cannot be put into models/final: {error}"
+        with contextlib.suppress(OSError):
+            self._outages.tell(self._journal.append)
         finished = RunFinished(
             run=self.folder.run,
             state=status,
@@ -450,6 +460,8 @@ class Engine:
             match request:
                 case Abort():
                     self.abort(request.reason)
+                case Pause() if self._outages.current is not None:
+                    self._outages.pause_after(request.reason)
                 case Pause() if not self._roster.paused:
                     self._tell(RunPaused(reason=request.reason))
                 case Resume() if (outage := self._outages.current) is not None:
@@ -476,21 +488,39 @@ class Engine:
             self._waiter.set_result(None)
 
     async def _wait(self, seconds: float) -> set[str]:
-        """Wait for arrivals, changes of the roster or `seconds`; the sites where something arrived."""
+        """Wait for arrivals, changes of the roster or `seconds`.
+
+        Returns:
+            The sites where something arrived; none means "look everywhere".
+        """
         self._fleet.look()
-        if not self._hints:
+        if not self._hints or time.monotonic() >= self._chores_at:
             self._retention.sweep(self._federation.round)
-            await self._pause(min(seconds, self._fleet.look_every))
         if not self._hints:
-            if exchange_id(self._exchange.root) != self._exchange_id:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
-            self._take_requests()
-            for mirror in self._mirrors.values():
-                mirror.look()
-            for site, task_id in self._late.look():
-                self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
+            await self._pause(min(seconds, self._fleet.look_every))
         hints, self._hints = self._hints, set()
-        return hints
+        if hints and time.monotonic() < self._chores_at:
+            return hints
+        self._do_chores()
+        return set()
+
+    def _do_chores(self) -> None:
+        """Look at what tells of itself by no event, or by one that was lost.
+
+        Done whenever no site gave a hint, and from time to time whatever they do: one that touches its files without
+        end must not keep the run from everybody else.
+
+        Raises:
+            OSError: the exchange folder is away, or the disk is full.
+        """
+        if exchange_id(self._exchange.root) != self._exchange_id:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
+        self._take_requests()
+        for mirror in self._mirrors.values():
+            mirror.look()
+        for site, task_id in self._late.look():
+            self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
+        self._chores_at = time.monotonic() + _CHORES
 
     async def _pause(self, seconds: float) -> None:
         """Let the event loop go on until something happens, `seconds` at most."""

@@ -118,8 +118,29 @@ class Outages:
         self._before: RunPaused | RunResumed | None = None
 
     def tell_later(self, event: AnyEvent) -> None:
-        """An event did not fit on the disk."""
-        self._untold.append(event)
+        """An event did not fit on the disk. What people wish of the run is told last, so that it holds."""
+        if isinstance(event, RunPaused | RunResumed):
+            self._before = event
+        else:
+            self._untold.append(event)
+
+    def pause_after(self, reason: str) -> None:
+        """A person wants the run to stay paused when the outage is over."""
+        if not isinstance(self._before, RunPaused):
+            self._before = RunPaused(reason=reason)
+
+    def tell(self, append: Callable[[AnyEvent], object]) -> None:
+        """Tell what did not fit.
+
+        Args:
+            append: writes into the journal.
+
+        Raises:
+            OSError: it cannot be written yet; what was told is not told again.
+        """
+        while self._untold:
+            append(self._untold[0])
+            del self._untold[0]
 
     def begin(self, state: RunState) -> None:
         """The run begins to wait; people may have paused it before, and then it stays so."""
@@ -147,9 +168,7 @@ class Outages:
                 return False
             if not outage.is_over():
                 return False
-            while self._untold:
-                append(self._untold[0])
-                del self._untold[0]
+            self.tell(append)
             if self._before is not None:
                 append(self._before)
         except OSError as error:

@@ -26,6 +26,13 @@ _DEAF = 2.0
 _DELIVERY = 3.0
 """Seconds that the only words of a script, its last, must stand before they are taken for true."""
 
+FIRST_REST = 1.0
+"""Seconds for which a site is not taken back that ended a second time without an answer that counts; then twice as
+long each time."""
+
+LONGEST_REST = 30.0
+"""The most; less than the usual ``--wait``, so that a run does not end over it."""
+
 _FAREWELL = 2.0
 """Seconds that a finished run waits for the scripts' last words."""
 
@@ -41,6 +48,18 @@ class _Seen:
     at: float
     fresh: bool
     alive: bool = False
+
+
+@dataclass
+class _Rest:
+    """A site whose script ended: how long it is not taken back, until when, and how many answers it had given.
+
+    A script that is started over and over, and ends each time, would fill the journal with its coming and going.
+    """
+
+    answers: int
+    seconds: float = 0.0
+    until: float = 0.0
 
 
 class RemoteSites:
@@ -72,6 +91,7 @@ class RemoteSites:
         self._roster: Roster | None = None
         self._asked: frozenset[str] = frozenset()
         self._refused: dict[str, str] = {}
+        self._rests: dict[str, _Rest] = {}
         self._looked = 0.0
         self._begun = False
 
@@ -197,9 +217,13 @@ class RemoteSites:
         # Last words without any before may be old ones, delivered late, while another script is at work.
         unsure = seen.fresh and not seen.alive
         if seen.status.state == "failed":
+            self._rest(roster, folder.name)
             roster.lose(folder.name, seen.status.reason[:600] or "its script failed", silent=unsure)
         elif seen.status.state == "finished":
+            self._rest(roster, folder.name)
             roster.lose(folder.name, SCRIPT_ENDED, silent=unsure or not self._begun)
+        elif folder.name in roster.absent and folder.name in self._rests and now < self._rests[folder.name].until:
+            return
         elif self._refused.get(folder.name) != seen.status.session:
             try:
                 roster.join(folder.name)
@@ -207,3 +231,14 @@ class RemoteSites:
                 # Once for every start of its script: its next look would bring the same refusal.
                 self._refused[folder.name] = seen.status.session
                 roster.lose(folder.name, str(error))
+
+    def _rest(self, roster: Roster, site: str) -> None:
+        """A site that is there has ended: the first time it may be back at once, then it has to wait."""
+        if site not in roster.present:
+            return
+        rest, answers = self._rests.get(site), roster.answers[site]
+        if rest is None or rest.answers != answers:
+            self._rests[site] = _Rest(answers)
+        else:
+            rest.seconds = min(2 * rest.seconds, LONGEST_REST) or FIRST_REST
+            rest.until = time.monotonic() + rest.seconds

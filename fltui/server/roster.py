@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
@@ -37,6 +38,8 @@ class Roster:
         """Who is absent and said nothing of its end: it may be back with an answer to what it was asked."""
         self.dropped: set[str] = set()
         """Who is absent for good, because a person said so."""
+        self.answers: Counter[str] = Counter()
+        """How many results of each site this process accepted."""
         self.paused = False
         """Whether the run is paused: nobody has to come in time meanwhile."""
         self._joined = joined

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Protocol
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
-from fltui.exchange.collect import Spec, read_result, store_arrays
+from fltui.exchange.collect import Copied, Spec, read_result, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
-from fltui.exchange.manifest import ArrayEntry, Task, digest
+from fltui.exchange.manifest import ArrayEntry, Result, Task, digest
 from fltui.exchange.npy import NpyReader, open_beneath, read_bytes
 from fltui.exchange.outage import has_room, is_away
-from fltui.exchange.publish import check_plain, put_bytes, put_copies, put_links
+from fltui.exchange.publish import OpenTasks, open_tasks
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, ParamsType
@@ -35,7 +35,14 @@ from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
 
 STALLED = 30.0
-"""Seconds without any change after which a result whose arrays do not match its manifest is told of."""
+"""Seconds in which nothing more comes after which a result whose arrays do not match its manifest is told of."""
+
+_TOUCHED = 10
+"""How many times the patience a result has whose files change nothing but their times: what writes into a file that
+has its size already shows no other change, and what only touches it looks the same."""
+
+_REST_AFTER_READING = 4
+"""How many times as long as it took to read arrays in vain that site's arrays are left alone afterwards, at least."""
 
 _LONGEST_LOOK = 400
 """Characters that tell what a model looks like."""
@@ -94,12 +101,41 @@ class _Asked:
 
 
 @dataclass(frozen=True)
-class _Stall:
-    """A result that is not whole: what it looks like, since when, and whether that was told."""
+class _Traces:
+    """What a delivery changes of a result on disk: what it grows by, and the times of its files."""
 
-    looks: object
+    shape: object
+    times: object
+
+
+@dataclass(frozen=True)
+class _Stall:
+    """A result that is not whole: its traces, since when it grows no more, since when its times stand still, and
+    whether that was told."""
+
+    traces: _Traces
     since: float
+    touched: float
     told: bool = False
+
+
+@dataclass
+class _Reading:
+    """How a site's arrays were read so far: what was copied, why it was in vain last, until when they rest.
+
+    The rest grows with every reading in vain, whatever happens to the files: a site can have its files looked at as
+    often as it likes, but not read.
+    """
+
+    copied: Copied = field(default_factory=Copied)
+    backoff: Backoff = field(default_factory=Backoff)
+    until: float = -math.inf
+    missing: str = ""
+
+    def was_in_vain(self, missing: str, seconds: float) -> None:
+        """Arrays were read for so long, and do not match."""
+        self.missing = missing
+        self.until = time.monotonic() + max(self.backoff.next(), _REST_AFTER_READING * seconds)
 
 
 class StoreArrays:
@@ -142,6 +178,7 @@ class Round:
     _accepted: dict[str, ResultAccepted] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
     _stalled: dict[str, _Stall] = field(default_factory=dict)
+    _readings: dict[str, _Reading] = field(default_factory=dict)
     _silent_since: dict[str, float] = field(default_factory=dict)
     _enough_since: float | None = None
     _copy: Path | None = None
@@ -184,6 +221,8 @@ class Round:
                 break
             left, limit = self._time_left()
             if left <= 0:
+                for site in [site for site in self._open if self._rests(site)]:
+                    self._take(site, at_last=True)
                 self._time_out(limit)
                 break
             if len(self._accepted) > before or self._moved:
@@ -275,11 +314,10 @@ class Round:
             self.published.append((site, task_id))
         elif self._is_there(asked, manifest):
             return
-        staging = folder.staging("server")
         try:
-            check_plain(folder, task_id)
-            self._publish_model(folder.tasks / task.task_id, staging)
-            put_bytes(manifest, folder.task(task_id), staging, durable=place.durable)
+            with open_tasks(folder) as tasks:
+                self._publish_model(tasks, folder.tasks / task.task_id)
+                tasks.put_manifest(task_id, manifest, durable=place.durable)
         except OSError as error:
             if error.errno in _SERVER_FAULTS or is_away(place.exchange.root) or not has_room(place.exchange.root, 1):
                 raise
@@ -287,16 +325,17 @@ class Round:
             place.roster.lose(site, reason)
             self._give_up(site, reason)  # it may be back before anybody looks, and has no task
 
-    def _publish_model(self, target: Path, staging: Path) -> None:
+    def _publish_model(self, tasks: OpenTasks, target: Path) -> None:
         files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
         if not files:
             return
         if self.place.link and self._copy is not None:
             # The model itself is never linked: a site that writes into its task changes the copy of the sites alone.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # its site may have removed it meanwhile
-                put_links({name: self._copy / name for name in files}, target, staging, durable=self.place.durable)
+                links = {name: self._copy / name for name in files}
+                tasks.put_links(self._task_id, links, durable=self.place.durable)
                 return
-        put_copies(files, target, staging, durable=self.place.durable)
+        tasks.put_copies(self._task_id, files, durable=self.place.durable)
         self._copy = target
 
     def _is_there(self, asked: _Asked, manifest: bytes) -> bool:
@@ -309,14 +348,23 @@ class Round:
         except (OSError, ExchangeError):
             return False
 
-    def _take(self, site: str) -> None:
-        """Take the site's answer in if it is there and whole, and the site was not dropped."""
+    def _rests(self, site: str) -> bool:
+        """Whether a site's arrays were read in vain a short while ago."""
+        return site in self._readings and time.monotonic() < self._readings[site].until
+
+    def _take(self, site: str, *, at_last: bool = False) -> None:
+        """Take the site's answer in if it is there and whole, and the site was not dropped.
+
+        With `at_last` there is no later look: its arrays are read though they rest.
+        """
         asked = self._open.get(site)
         if asked is None or site in self.place.roster.dropped:
             return
         model = self.request.model
         expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
         files: list[str] = []
+        reading = self._readings.setdefault(site, _Reading())
+        read, began = reading.copied.read, time.monotonic()
         try:
             result, manifest = read_result(asked.folder, asked.task, asked.digest, expected, self.place.identity)
             files = [entry.file for entry in result.arrays]
@@ -324,19 +372,32 @@ class Round:
                 raise RefusedError(
                     f"results/{asked.task.task_id}.json is a DIFF, but there is no model yet to add it to"
                 )
+            if self._rests(site) and not at_last:
+                raise NotYetError(reading.missing)
+            self._drop_superseded(reading.copied, result)
             self.stored.update(entry.blake3 for entry in result.arrays)
-            kept = manifest if self.place.keep else b""
-            base = model.open if model.entries else None
-            store_arrays(asked.folder, result, self.place.store, base, manifest=kept, durable=self.place.durable)
+            store_arrays(
+                asked.folder,
+                result,
+                self.place.store,
+                model.open if model.entries else None,
+                copied=reading.copied,
+                shares=0 if model.entries else len(self._open) + len(self._waiting),
+                manifest=manifest if self.place.keep else b"",
+                durable=self.place.durable,
+            )
         except NotYetError as error:
+            if reading.copied.read > read:
+                reading.was_in_vain(str(error), time.monotonic() - began)
             self._wait_on(site, asked, files, str(error))
             return
         except RefusedError as error:
             self._reject(site, str(error))
             return
         del self._open[site]
-        self._stalled.pop(site, None)
+        self._forget_looks(site)
         self.arrivals[site] = time.monotonic() - self.started
+        self.place.roster.answers[site] += 1
         self._accepted[site] = ResultAccepted(
             round=self.request.round,
             site=site,
@@ -354,23 +415,44 @@ class Round:
 
     def _wait_on(self, site: str, asked: _Asked, files: Sequence[str], missing: str) -> None:
         """A result is not whole. If its manifest is there, somebody is delivering it, or nobody any more."""
-        looks, now = _looks(asked.folder.results, asked.task.task_id, files), time.monotonic()
-        if looks is None:
+        traces, now = _traces(asked.folder.results, asked.task.task_id, files), time.monotonic()
+        if traces is None:
             return
         stall = self._stalled.get(site)
-        if stall is None or looks != stall.looks:
-            self._stalled[site] = _Stall(looks, now)
+        if stall is None or traces.shape != stall.traces.shape:
+            self._stalled[site] = _Stall(traces, now, now)
             self._moved = True
-        elif now - stall.since > self.place.patience:
+            return
+        if traces != stall.traces:
+            stall = self._stalled[site] = replace(stall, traces=traces, touched=now)
+        patience = self.place.patience
+        if now - stall.touched > patience or now - stall.since > _TOUCHED * patience:
             self._reject(site, missing)
         elif now - stall.since > STALLED and not stall.told:
             self._stalled[site] = replace(stall, told=True)
             number, task_id = self.request.round, asked.task.task_id
             self.place.append(ResultDelayed(round=number, site=site, task_id=task_id, reason=missing))
 
+    def _drop_superseded(self, copied: Copied, result: Result) -> None:
+        """Remove copies of arrays that the site's newer manifest has no more: many manifests must not fill the disk."""
+        listed = {(entry.name, entry.blake3) for entry in result.arrays}
+        superseded = {one for one in copied.arrays if one[:2] not in listed}
+        copied.arrays -= superseded
+        if not superseded or self.place.keep:  # an earlier round's result that is kept may be the same
+            return
+        used = {entry.blake3 for event in self._accepted.values() for entry in event.arrays}
+        used.update(digest for reading in self._readings.values() for _, digest, _ in reading.copied.arrays)
+        for _, found, _ in superseded:
+            if found not in used:
+                self.place.store.joinpath(f"{found}.npy").unlink(missing_ok=True)
+
+    def _forget_looks(self, site: str) -> None:
+        self._stalled.pop(site, None)
+        self._readings.pop(site, None)
+
     def _reject(self, site: str, reason: str) -> None:
         self._open.pop(site, None)
-        self._stalled.pop(site, None)
+        self._forget_looks(site)
         self._accepted.pop(site, None)
         self.arrivals.pop(site, None)
         self._failed[site] = reason
@@ -391,7 +473,9 @@ class Round:
                 continue
             self._take(site)  # it may have answered before it went
             if site in self._open and not self._is_awaited(site):
-                self._give_up(site, roster.absent[site])
+                self._take(site, at_last=True)
+                if site in self._open:
+                    self._give_up(site, roster.absent[site])
 
     def _is_awaited(self, site: str) -> bool:
         """Whether the round needs a site that is silent, and has the patience."""
@@ -483,17 +567,19 @@ def _shortened(look: str) -> str:
     return look if len(look) <= _LONGEST_LOOK else f"{look[: _LONGEST_LOOK - 1]}…"
 
 
-def _looks(results: Path, task_id: str, files: Sequence[str]) -> object:
+def _traces(results: Path, task_id: str, files: Sequence[str]) -> _Traces | None:
     """What a change of a result on disk would change; None without a manifest."""
     try:
         manifest = (results / f"{task_id}.json").lstat()
     except OSError:
         return None
-    arrays = []
+    shape: list[object] = [manifest.st_size]
+    times: list[object] = [manifest.st_ino, manifest.st_mtime_ns]
     for file in files:
         try:
             found = (results / task_id / file).lstat()
         except OSError:
             continue
-        arrays.append((file, found.st_ino, found.st_size, found.st_mtime_ns))
-    return manifest.st_ino, manifest.st_size, manifest.st_mtime_ns, arrays
+        shape.append((file, found.st_ino, found.st_size, getattr(found, "st_blocks", 0)))
+        times.append(found.st_mtime_ns)
+    return _Traces(shape, times)

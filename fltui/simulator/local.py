@@ -28,7 +28,7 @@ from fltui.job.job import Job
 from fltui.run.folder import RunFolder
 from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
-from fltui.simulator.keys import RunKeys
+from fltui.simulator.keys import NO_KEYS, RunKeys
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -119,7 +119,7 @@ class LocalSites:
         environment = {
             **os.environ,
             **config.environment(),
-            **({"FLTUI_KEYS": str(self._keys.folders[name])} if name in self._keys.folders else {}),
+            "FLTUI_KEYS": str(self._keys.folders.get(name, NO_KEYS)),
             LIFELINE: str(self._lifeline),
             "FLTUI_STDOUT_IS_LOG": "1",
             "PYTHONPATH": os.pathsep.join(paths),

@@ -13,10 +13,21 @@ import pytest
 from numpy.typing import NDArray
 
 from fltui.errors import NotYetError, RefusedError
-from fltui.exchange.collect import LARGEST_NUMBER, Spec, read_params, read_result, read_status, read_task, store_arrays
+from fltui.exchange.collect import (
+    LARGEST_NUMBER,
+    Copied,
+    Spec,
+    read_params,
+    read_result,
+    read_status,
+    read_task,
+    store_arrays,
+)
 from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, digest, encode
+from fltui.exchange.npy import NpyReader
 from fltui.exchange.publish import open_site, put_arrays, put_document
+from fltui.model import ParamsType
 from tests.exchange.manifests import TASK_ID, result, task
 
 DIGEST = digest(encode(task()))
@@ -482,3 +493,54 @@ def test_a_metric_that_would_overflow_a_sum_is_refused(site: SiteFolder, store: 
     answer(site, {"w": np.ones(1)}, metrics={"loss": 1e308})
     with pytest.raises(RefusedError, match=r"metric 'loss' is 1e\+308"):
         take(site, store, {"w": ("<f8", (1,))})
+
+
+# Reading no more than has to be read.
+
+
+def spoil(path: Path) -> bytes:
+    """Change an array and leave its size; what it was."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    return whole
+
+
+@pytest.mark.parametrize("cut", [1, 60])
+def test_nothing_is_read_before_every_array_has_its_size(site: SiteFolder, store: Path, cut: int) -> None:
+    sent = answer(site, MODEL)
+    last = site.results / TASK_ID / sent.arrays[-1].file
+    last.write_bytes(last.read_bytes()[:-cut])
+    copied = Copied()
+    with pytest.raises(NotYetError, match=r"has \d+ of \d+ bytes"):
+        store_arrays(site, look(site), store, copied=copied)
+    assert (copied.read, list(store.iterdir())) == (0, [])
+
+
+def test_what_was_copied_is_not_read_again(site: SiteFolder, store: Path) -> None:
+    sent = answer(site, MODEL)
+    first, last = sent.arrays
+    copied = Copied()
+    right = spoil(site.results / TASK_ID / last.file)
+    for number in range(1, 4):
+        with pytest.raises(NotYetError, match="differs from the digest"):
+            store_arrays(site, look(site), store, copied=copied)
+        assert copied.read == first.size + number * last.size
+    (site.results / TASK_ID / first.file).unlink()
+    (site.results / TASK_ID / last.file).write_bytes(right)
+    store_arrays(site, look(site), store, copied=copied)
+    assert {path.name for path in store.iterdir()} == {f"{entry.blake3}.npy" for entry in sent.arrays}
+
+
+def test_what_was_copied_as_it_is_is_looked_at_again_as_a_difference(site: SiteFolder, store: Path) -> None:
+    largest = {"w": np.full(4, np.finfo(np.float32).max)}
+    spec: Spec = {"w": SPEC["w"]}
+    copied = Copied()
+    entry = answer(site, largest).arrays[0]
+    store_arrays(site, look(site, spec), store, copied=copied)
+    announce(site, [entry], params_type=ParamsType.DIFF)
+
+    def base(_: str) -> NpyReader:
+        return NpyReader(store / f"{entry.blake3}.npy", entry.dtype, entry.shape)
+
+    with pytest.raises(RefusedError, match="is a difference that, added to the model, is beyond"):
+        store_arrays(site, look(site, spec), store, base, copied=copied)

@@ -274,3 +274,21 @@ def test_a_run_that_a_person_paused_stays_so_after_an_outage(tmp_path: Path, cal
     assert run.paused == ["lunch", away(run), "lunch"]
     assert run.end is not None
     assert run.end.seconds > 59
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_run_that_a_person_pauses_during_an_outage_stays_so_after_it(
+    tmp_path: Path, calm: Shared, again: bool
+) -> None:
+    run = Shared(tmp_path)
+    run.plans = {
+        1.0: lambda: put_away(run, 20),
+        10.0: lambda: control.ask(run.folder, control.Pause("lunch")),
+        60.0: lambda: control.ask(run.folder, control.Resume()),
+    }
+    if again:
+        run.plans[11.0] = lambda: control.ask(run.folder, control.Pause("a long lunch"))
+    run.play().check(calm)
+    assert run.paused == [away(run), "lunch"]
+    assert run.end is not None
+    assert run.end.seconds > 59

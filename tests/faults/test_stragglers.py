@@ -16,11 +16,13 @@ from fltui.exchange.layout import PROTOCOL, ExchangeFolder
 from fltui.exchange.manifest import Status
 from fltui.exchange.publish import open_exchange, open_site, put_document
 from fltui.model import FLModel
+from fltui.run import control
 from fltui.run.events import (
     ResultAccepted,
     ResultDiscarded,
     ResultRejected,
     RoundFinished,
+    RoundStarted,
     RunFinished,
     SiteJoined,
     SiteLost,
@@ -326,3 +328,32 @@ def test_more_answers_than_there_are_sites_are_bad_input(tmp_path: Path, command
     told = "FedAvg: min_clients is 3, expected 1 to num_clients, which is 2"
     assert (done.code, done.out) == (2, "")
     assert done.err.splitlines()[-1].endswith(told), done.err
+
+
+# Noise.
+
+
+def test_a_site_that_touches_its_files_without_end_keeps_nobody_from_the_run(tmp_path: Path) -> None:
+    run = Shared(tmp_path)
+
+    def touch() -> None:
+        """An event of a result of ``b``, before the engine has looked at the last one."""
+        if run.begun and run.engine is not None:
+            run.engine._arrived(str(run.exchange / "b" / "results" / "any.json"))
+        if run.clock.now < begun + 5:
+            run.later(0.005, touch)
+
+    begun = run.clock.now
+    run.plans = {
+        0.0: touch,
+        4.0: lambda: seen.extend(run.paused),
+        10.0: lambda: control.ask(run.folder, control.Resume()),
+    }
+    run.on_training = lambda *training: (
+        control.ask(run.folder, control.Pause("lunch")) if training == ("b", 0) else None
+    )
+    seen: list[str] = []
+    run.play()
+    assert ended(run).state == "FINISHED:COMPLETED"
+    assert seen == ["lunch"]
+    assert [event.round for event in run.of(RoundStarted) if event.monotonic < begun + 10] == [0]

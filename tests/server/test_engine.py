@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fltui.errors import BadInputError, RunFailedError
-from fltui.exchange.layout import END, ExchangeFolder, TaskId
-from fltui.exchange.publish import open_exchange
+from fltui.exchange.layout import END, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.publish import OpenTasks, open_exchange, open_tasks
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.run import control
-from fltui.run.events import AnyEvent, RunFinished, RunResumed, RunStatus, SiteJoined, SiteLost
+from fltui.run.events import AnyEvent, RunFinished, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
 from fltui.run.folder import RunFolder, create_run
 from fltui.run.journal import Journal, read_journal
 from fltui.run.logs import read_log
@@ -24,6 +25,7 @@ from fltui.run.options import RunMode, RunOptions
 from fltui.server.engine import Engine
 from fltui.server.roster import Roster, Wait
 from fltui.workflows.workflow import Federation, Workflow
+from tests.server.plays import Play
 
 Step = Callable[[Federation], None]
 
@@ -37,6 +39,7 @@ class Quiet:
 
     def __init__(self) -> None:
         self.roster: Roster
+        self.stopped = False
 
     async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
         """See `Fleet.start`."""
@@ -55,6 +58,7 @@ class Quiet:
 
     async def stop(self, *, patient: bool) -> None:
         """There is no script to end."""
+        self.stopped = True
 
     def hurry(self) -> None:
         """There is no script to end."""
@@ -223,3 +227,82 @@ async def test_the_sites_hear_nothing_of_a_resume_that_cannot_be_written_down(
     with pytest.raises(BadInputError, match=r"cannot be resumed: Input/output error \(journal\.jsonl\)"):
         await table.engine(resumed=True).run()
     assert end.exists()
+
+
+def full(monkeypatch: pytest.MonkeyPatch, table: Table, refuses: Callable[[AnyEvent], bool]) -> None:
+    """Let the disk be full for some events."""
+    append = Journal.append
+
+    def fail(self: Journal, event: AnyEvent) -> AnyEvent:
+        if refuses(event):
+            raise OSError(errno.ENOSPC, "No space left on device", str(table.folder.journal))
+        return append(self, event)
+
+    monkeypatch.setattr(Journal, "append", fail)
+
+
+async def test_who_was_dropped_when_the_disk_was_full_is_so_when_the_run_ends_meanwhile(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(monkeypatch, table, lambda event: isinstance(event, SiteLost) and not table.fleet.stopped)
+    table.workflow.step = lambda _: control.ask(table.folder, control.Drop("a", "wrong data"))
+    engine = table.engine()
+    engine.follow(lambda event: engine.abort("enough") if isinstance(event, RunPaused) else None)
+    end = await asyncio.wait_for(engine.run(), 20)
+    assert (end.state, end.reason) == (RunStatus.ABORTED, "enough")
+    lost, finished = table.events()[-2:]
+    assert isinstance(lost, SiteLost)
+    assert (lost.site, lost.reason, lost.dropped, finished) == ("a", "dropped: wrong data", True, end)
+
+
+async def test_a_run_still_ends_when_not_all_can_be_told(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    full(monkeypatch, table, lambda event: isinstance(event, SiteLost))
+    table.workflow.step = lambda _: control.ask(table.folder, control.Drop("a", "wrong data"))
+    engine = table.engine()
+    engine.follow(lambda event: engine.abort("enough") if isinstance(event, RunPaused) else None)
+    end = await asyncio.wait_for(engine.run(), 20)
+    assert table.events()[-1] == end
+
+
+async def test_a_pause_that_did_not_fit_on_the_disk_holds_when_there_is_room(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[AnyEvent] = []
+
+    def once(event: AnyEvent) -> bool:
+        if isinstance(event, RunPaused) and not refused:
+            refused.append(event)
+            return True
+        return False
+
+    full(monkeypatch, table, once)
+    table.workflow.step = lambda _: None if refused else control.ask(table.folder, control.Pause("lunch"))
+    engine = table.engine()
+
+    def follow(event: AnyEvent) -> None:
+        if isinstance(event, RunPaused) and event.reason == "lunch":
+            asyncio.get_running_loop().call_soon(engine.abort, "enough")
+
+    engine.follow(follow)
+    await asyncio.wait_for(engine.run(), 20)
+    outage, lunch, _ = table.events()[-3:]
+    assert isinstance(outage, RunPaused)
+    assert isinstance(lunch, RunPaused)
+    assert (outage.reason.split(" (")[0], lunch.reason) == ("No space left on device", "lunch")
+
+
+@pytest.mark.parametrize(("fails", "told"), [(0, ["a", "b"]), (1, ["a", "b", "a"])])
+def test_a_run_that_completes_tells_each_site_once_and_who_missed_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, told: list[str]
+) -> None:
+    ends = []
+
+    def counted(site: SiteFolder) -> AbstractContextManager[OpenTasks]:
+        ends.append(site.name)
+        if len(ends) <= fails:
+            raise PermissionError(errno.EACCES, "Permission denied", str(site.tasks))
+        return open_tasks(site)
+
+    monkeypatch.setattr("fltui.server.ends.open_tasks", counted)
+    Play(tmp_path, rounds=1).run()
+    assert ends == told

@@ -134,6 +134,43 @@ async def test_last_words_of_another_script_leave_the_site_its_task(watched: Wat
     assert watched.roster.silent == set()
 
 
+def comings(watched: Watched, seconds: float, look: float = 0.5) -> int:
+    """How often a site joins whose status alternates between two looks."""
+    count, said, end = 0, 0, watched.now + seconds
+    while watched.now < end:
+        said += 1
+        watched.say("failed" if said % 2 else "waiting", 10 + said, reason="boom")
+        count += watched.look(look).count("a joined")
+    return count
+
+
+async def test_a_script_that_ends_over_and_over_is_taken_back_less_and_less_often(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    watched.look()
+    assert comings(watched, 2) == 1  # at once
+    assert comings(watched, 60) == 5  # after 1, 2, 4, 8, 16 s
+    assert comings(watched, 300) in (9, 10)  # every 30 s
+
+
+async def test_a_script_that_answers_between_its_ends_is_taken_back_at_once(watched: Watched) -> None:
+    await watched.start()
+    watched.say("waiting", 1)
+    watched.look()
+    comings(watched, 300)
+    watched.now += remote.LONGEST_REST
+    watched.say("waiting", 1, session="better")
+    assert watched.look() == ["a joined"]
+    for number in range(2, 9):
+        watched.roster.answers["a"] += 1
+        watched.say("failed", number, session="better", reason="boom")
+        assert watched.look() == ["a lost: boom"]
+        watched.say("waiting", number, session="another")
+        assert watched.look() == ["a joined"]
+        watched.say("waiting", 1, session="better")
+        assert watched.look() == []
+
+
 async def test_old_last_words_do_not_end_a_run_that_waits_for_its_sites(watched: Watched) -> None:
     watched.fleet = RemoteSites(watched.exchange, RUN, ["a"], wanted=1, at_least=1, wait=60)
     looks = 0

@@ -7,7 +7,10 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,15 +20,16 @@ import pytest
 from fltui.errors import RunFailedError
 from fltui.exchange.layout import PROTOCOL, TaskId
 from fltui.exchange.manifest import Result, Task, decode, digest
-from fltui.exchange.publish import open_exchange, open_site, put_arrays, put_document
+from fltui.exchange.publish import OpenTasks, open_exchange, open_site, put_arrays, put_document
 from fltui.model import Params, ParamsType
-from fltui.run.events import Event, ResultRejected
+from fltui.run.events import Event, ResultDelayed, ResultRejected
 from fltui.run.models import Models
 from fltui.server.roster import Roster
-from fltui.server.round import Round, RoundPlace
+from fltui.server.round import STALLED, Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
 
 RUN = "hello-20260101T000000Z-abcd"
+TASK = str(TaskId(RUN, 0, "train"))
 WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
 PATIENCE = 60.0
 
@@ -237,7 +241,7 @@ def test_a_full_disk_is_no_sites_doing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("fltui.server.round.put_bytes", full)
+    monkeypatch.setattr(OpenTasks, "put_manifest", full)
     with pytest.raises(OSError, match="No space left"):
         Table(tmp_path).collect()
 
@@ -260,3 +264,157 @@ def test_a_difference_needs_a_model(tmp_path: Path) -> None:
     table = Table(tmp_path, params={}, quorum=1)
     table.collect(lambda: table.both(params_type=ParamsType.DIFF))
     assert "there is no model yet to add it to" in table.rejected["b"]
+
+
+# What a site can make the server do.
+
+
+class Clock:
+    """Time that a test makes, and the bytes of arrays that are read meanwhile."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.read = 0
+        readv = os.readv
+
+        def counted(fd: int, buffers: list[memoryview]) -> int:
+            got = readv(fd, buffers)
+            self.read += got
+            return got
+
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("os.readv", counted)
+
+    def after(self, seconds: float, *calls: Callable[[], object]) -> Callable[[], object]:
+        """A turn: time passes, then something happens."""
+
+        def turn() -> None:
+            self.now += seconds
+            for call in calls:
+                call()
+
+        return turn
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of the test."""
+    return Clock(monkeypatch)
+
+
+class Torn:
+    """Site ``b`` of a table leaves its array wrong, of the right size, and touches its files again and again."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._touches = 0
+        results = table.exchange.site("b").results
+        self.manifest, self.array = results / f"{TASK}.json", results / TASK / "numpy_key.npy"
+        self.right = b""
+
+    def send(self) -> None:
+        """Both answer, ``b`` wrongly."""
+        self._table.both()
+        self.right = self.array.read_bytes()
+        self.array.write_bytes(self.right[:-1] + b"?")
+
+    def mend(self) -> None:
+        """The array is right now."""
+        self.array.write_bytes(self.right)
+
+    def touch(self) -> None:
+        """Its files change their times, and nothing else."""
+        self._touches += 1
+        for path in (self.manifest, self.array):
+            os.utime(path, ns=(0, self._touches))
+
+    def replace(self) -> None:
+        """It sends the same wrong bytes once more, as new files."""
+        for path in (self.manifest, self.array):
+            path.with_suffix(".new").write_bytes(path.read_bytes())
+            path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("act", [Torn.touch, Torn.replace])
+def test_a_site_is_not_read_again_as_often_as_it_likes(
+    tmp_path: Path, clock: Clock, act: Callable[[Torn], None]
+) -> None:
+    table = Table(tmp_path)
+    torn = Torn(table)
+    turns = [clock.after(0.01, lambda: act(torn)) for _ in range(2000)]
+    answers = table.collect(torn.send, *turns, clock.after(0.01, torn.mend), clock.after(2.01))
+    assert [answer.site for answer in answers] == ["a", "b"]
+    size = len(torn.right)
+    assert 10 < clock.read / size < 25  # of the 20 s, the first 2.5 with 8 looks, then one every 2 s
+
+
+def test_an_array_that_is_right_at_the_deadline_counts_though_it_was_wrong_a_moment_before(
+    tmp_path: Path, clock: Clock
+) -> None:
+    table = Table(tmp_path)
+    table.round.request = replace(table.round.request, timeout=20.0)
+    torn = Torn(table)
+    turns = [clock.after(0.01, torn.touch) for _ in range(1995)]
+    answers = table.collect(torn.send, *turns, clock.after(0.04, torn.mend), clock.after(0.02))
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_an_array_that_is_right_when_its_site_goes_counts(tmp_path: Path, clock: Clock) -> None:
+    table = Table(tmp_path)
+    torn = Torn(table)
+    turns = [clock.after(0.01, torn.touch) for _ in range(100)]
+    leave = clock.after(0.01, torn.mend, lambda: table.roster.lose("b", "its script ended"))
+    answers = table.collect(torn.send, *turns, leave)
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_touching_files_is_a_delivery_for_long_but_not_for_ever_and_it_is_told(tmp_path: Path, clock: Clock) -> None:
+    table = Table(tmp_path, quorum=1)
+    torn = Torn(table)
+    seen: list[tuple[int, int]] = []
+
+    def look() -> None:
+        seen.append((len([event for event in table.events if isinstance(event, ResultDelayed)]), len(table.rejected)))
+
+    turns = [clock.after(1, torn.touch, look) for _ in range(int(10 * PATIENCE) + 1)]
+    answers = table.collect(torn.send, *turns, clock.after(1))
+    assert [answer.site for answer in answers] == ["a"]
+    assert seen[int(STALLED)] == (0, 0)
+    assert seen[int(STALLED) + 2] == seen[-1] == (1, 0)
+    assert "numpy_key.npy differs from the digest in its manifest" in table.rejected["b"]
+
+
+def test_manifests_without_end_leave_no_copies(tmp_path: Path, clock: Clock) -> None:
+    table = Table(tmp_path, params={"numpy_key": WEIGHTS, "other": WEIGHTS}, quorum=1)
+
+    def send(number: int) -> None:
+        task, in_reply_to = table.task("b")
+        folder = table.exchange.site("b")
+        params = {"numpy_key": WEIGHTS + np.float32(number), "other": WEIGHTS}
+        entries = put_arrays(params, folder.results / TASK, folder.staging("site"))
+        wrong = folder.results / TASK / "other.npy"
+        wrong.write_bytes(wrong.read_bytes()[:-1] + b"?")
+        result = Result(PROTOCOL, RUN, task.task_id, in_reply_to, "b", 0, ParamsType.FULL, entries)
+        put_document(result, folder.results / f"{TASK}.json", folder.staging("site"))
+
+    def stop() -> None:
+        assert len(list(table.round.place.store.iterdir())) == 1
+        table.roster.drop("a", "dropped: x")
+        table.roster.drop("b", "dropped: x")
+
+    with pytest.raises(RunFailedError):
+        table.collect(*(clock.after(3, partial(send, number)) for number in range(9)), stop)
+
+
+def test_without_a_model_a_claim_larger_than_its_share_of_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=10**9, free=1000))
+    table = Table(tmp_path, params={}, quorum=1)
+    huge = np.zeros(100, np.float32)
+    (answer,) = table.collect(in_turn(lambda: table.send("a", huge), lambda: table.send("b")))
+    assert answer.site == "b"
+    assert table.rejected == {
+        "a": f"results/{TASK}.json claims 528 bytes, and 1000 are free on the run's disk for 2 such results; give "
+        "FedAvg an initial model, or free space"
+    }

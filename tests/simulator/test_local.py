@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fltui.exchange.keys import Keys
+from fltui.exchange.signing import SERVER
 from tests.jobs import GOOD, HEAD, HELLO, HELLO_JOB, fltui, processes_of, script, write_job
 
 FINAL = np.arange(4, 13, dtype=np.float32).reshape(3, 3)
@@ -236,3 +238,16 @@ def test_a_script_may_change_what_it_received(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.model(), np.full((3, 3), 2, np.float32))
     tasks = sorted((tmp_path / "exchange" / "a" / "tasks").glob("*/numpy_key.npy"))
     assert [float(np.load(path)[0, 0]) for path in tasks] == [0.0, 1.0]
+
+
+def test_nobody_s_own_keys_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the key of a site of that name signs, nor does a folder that would be refused matter."""
+    keys = Keys(tmp_path / "keys")
+    keys.trust(SERVER, keys.create("a"))
+    (keys.root / "trusted").chmod(0o777)
+    monkeypatch.setenv("FLTUI_KEYS", str(keys.root))
+    done = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": GOOD}), "--json")
+    assert (done.code, done.err) == (0, "")
+    results = list((tmp_path / "exchange" / "a" / "results").glob("*.json"))
+    assert results
+    assert not [path for path in results if "signature" in path.read_text()]
