@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -46,6 +47,8 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
 
     check_resumable(folder, state)
     job, options = load_job(folder.job), state.options
+    # The job may have been mended meanwhile; what was demanded when the run began is demanded to its end.
+    job = dataclasses.replace(job, require_signatures=job.require_signatures or state.require_signatures)
     exchange = open_exchange(Path(state.exchange), durable=options.durable)
     if state.mode == "simulator":
         from fltui.simulator.keys import run_keys

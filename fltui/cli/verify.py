@@ -14,6 +14,7 @@ import typer
 
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError
+from fltui.exchange.keys import Keys, keys_path
 from fltui.run.folder import RunFolder, find_run
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ def verify(
 ) -> None:
     """Verify a run: its journal, its files, and every round recomputed from the results that were kept.
 
-    Exits with 0 if all is as it was written, with 1 at the first difference, which is named.
+    Exits with 0 if all is as it was written, with 1 at the first difference, which is named. Sites' keys are compared
+    with those that 'fltui keys trust' has put into your folder of keys.
 
     Example: fltui verify last
 
     Example: fltui verify runs/hello-20261125T041819Z-e01d --head 5f0c...
     """
+    from fltui import cli
     from fltui.server.verify import verify as verify_run
 
     noted = head.lower()
@@ -46,14 +49,14 @@ def verify(
         raise BadInputError(f"--head is {head[:80]!r}, expected 64 digits 0-9a-f, as a run prints them at its end")
     folder = _find(run, runs.absolute())
     with _progress() as report:
-        found = verify_run(folder, noted, report)
+        found = verify_run(folder, noted, report, lambda: Keys(keys_path()).all_trusted())
     if json:
         say_json(_as_json(folder, found))
     else:
         _say(found)
     if found.difference is not None:
         if json:
-            raise typer.Exit(1)
+            raise typer.Exit(cli.FAILED)
         raise found.difference
 
 

@@ -358,8 +358,35 @@ class Session:
             self._away = False
             print(f"site {self.site.name}: the exchange folder is back", file=sys.stderr)
             self._watch()  # what was mounted again is another folder than the one that was watched
-        # Servers leave the last rounds of a run to look at, and may begin a round again: of each run only the newest
-        # attempt of the newest round is for answering.
+        readable = list(found)
+        while (newest := self._newest(readable, answered)) is not None:
+            if self.task is not None and self.task.task_id == str(newest):
+                return True
+            try:
+                read = self._vetting.task(newest)
+            except NotYetError as error:
+                if not self._identity.demanded:
+                    return False
+                # Anybody may have laid half a file there to hide the tasks behind it. It may be the server's, too,
+                # on its way: it is read again at the next look, and no run ends while it is there.
+                self._vetting.pass_over(newest, error)
+                readable.remove(newest)
+                continue
+            if read is not None:
+                self._take(newest, *read)
+                return True
+            readable.remove(newest)
+            found.remove(newest)
+        ends = [one for one in found if one.is_end and one.run == self.run]
+        if ends and self.run not in running(found) and not self.ended:
+            self.ended = True
+            self.task = self._model = None
+            self._tell_end(max(ends))
+        return False
+
+    def _newest(self, found: list[TaskId], answered: set[TaskId]) -> TaskId | None:
+        """The task to answer next. Servers leave the last rounds of a run to look at, and may begin a round again: of
+        each run only the newest attempt of the newest round is for answering."""
         live = running(found)
         open_tasks = [
             task
@@ -369,28 +396,15 @@ class Session:
             and self.run in ("", task.run)
             and task not in answered
         ]
-        if not open_tasks:
-            ends = [one for one in found if one.is_end and one.run == self.run]
-            if ends and self.run not in live and not self.ended:
-                self.ended = True
-                self.task = self._model = None
-                self._tell_end(max(ends))
-            return False
-        newest = max(open_tasks, key=lambda task: (run_stamp(task.run), task.run, task.round, task.attempt, task.name))
-        if self.task is not None and self.task.task_id == str(newest):
-            return True
-        try:
-            read = self._vetting.task(newest)
-        except NotYetError:
-            return False
-        if read is None:
-            return False
-        self.task, self._digest = read
+        return max(open_tasks, default=None, key=lambda one: (run_stamp(one.run), one.run, *one.age, one.name))
+
+    def _take(self, newest: TaskId, task: Task, digest: str) -> None:
+        """Make a task the current one."""
+        self.task, self._digest = task, digest
         self._model = None
         if not self.run:
             self.run = newest.run
             self._begin_run()
-        return True
 
     def _tell_end(self, task_id: TaskId) -> None:
         """Say how the run ended, unless it ended well."""

@@ -1,6 +1,7 @@
 """Leaves out of a site's tasks what its server has not signed.
 
-A forged task is not answered. A forged end ends nothing where signatures are demanded.
+Where that is demanded, a task or an end without the server's signature is passed over. Where it is not, only a task
+with a wrong signature is; one without any is answered, and every end ends the run.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Vetting:
             self._refuse(task_id, looks, error)
             return None
 
+    def pass_over(self, task_id: TaskId, error: NotYetError) -> None:
+        """Tell once of a task that is not whole, unless it was taken back meanwhile."""
+        if self._looks(task_id) is not None:
+            self._tell(task_id, error)
+
     def end(self, task_id: TaskId) -> End | None:
         """The end of a run; None where it cannot be read: its name alone ends the run."""
         try:
@@ -98,6 +104,9 @@ class Vetting:
 
     def _refuse(self, task_id: TaskId, looks: object, error: RefusedError) -> None:
         self._refused[task_id] = looks
+        self._tell(task_id, error)
+
+    def _tell(self, task_id: TaskId, error: ExchangeError) -> None:
         if task_id not in self._told:
             self._told.add(task_id)
             print(visible(f"site {self._site.name} goes on waiting: {error}"), file=sys.stderr)

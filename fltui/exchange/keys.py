@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.errors import BadInputError, ExchangeError
+from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, sync_folder
-from fltui.exchange.layout import check_site, is_site
-from fltui.exchange.manifest import ExchangeAbout, decode
+from fltui.exchange.layout import ExchangeFolder, check_site, is_site
 from fltui.exchange.npy import write_all
 from fltui.exchange.signing import SERVER, Identity, Signer, check_key, fingerprint
 
@@ -257,7 +257,7 @@ def site_identity(keys: Keys, site: str, about: Path, *, demanded: bool) -> Iden
 def _found_in(about: Path) -> str:
     """The server's key in an exchange, for a sentence."""
     try:
-        found = decode(about.read_bytes(), ExchangeAbout, str(about)).server_key
+        found = read_about(ExchangeFolder(about.parent)).server_key
     except (OSError, ExchangeError):
         return ""
     if not isinstance(found, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from fltui.exchange.sizes import size_text as size_text
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
@@ -73,13 +74,3 @@ def describe(event: AnyEvent) -> tuple[str, str]:
 def metrics_text(metrics: Mapping[str, float]) -> str:
     """``, accuracy 0.91, loss 0.3``; empty without metrics."""
     return "".join(f", {name} {value:.6g}" for name, value in metrics.items())
-
-
-def size_text(count: int) -> str:
-    """Bytes for people, in powers of 1024: ``164 B``, ``9.5 MiB``."""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

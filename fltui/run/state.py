@@ -85,6 +85,7 @@ class RunState:
         since: ``started``, later by the seconds in which no server held the run: time now less `since` is how long a
             live run has lasted.
         monotonic_start: the same by the monotonic clock of the server that holds it.
+        require_signatures: results without a signature are refused, since the run began.
         logged: how many values the scripts logged.
         events: how many there were.
     """
@@ -102,6 +103,7 @@ class RunState:
     since: float = 0.0
     start_round: int = 0
     total_rounds: int = 0
+    require_signatures: bool = False
     sites: dict[str, SiteState] = field(default_factory=dict)
     rounds: dict[int, RoundState] = field(default_factory=dict)
     models: dict[int, ModelSaved] = field(default_factory=dict)
@@ -143,6 +145,11 @@ class RunState:
 
     def _finish_round(self, event: RoundFinished) -> None:
         found = self.rounds[event.round]
+        if lacking := event.weights.keys() - found.accepted.keys():
+            raise BadInputError(
+                f"the journal is not of one run: round {event.round} has a weight of site {min(lacking)!r}, "
+                "of which no result was accepted"
+            )
         self._done += found.finished is None
         found.finished = event
         self._last = self._last_finished()
@@ -196,6 +203,7 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.status = RunStatus.RUNNING
             state.started, state.since, state.monotonic_start = event.time, event.time, event.monotonic
             state.start_round, state.total_rounds = event.start_round, event.total_rounds
+            state.require_signatures = event.require_signatures
             for name in event.sites:
                 state.site(name)
         case RoundStarted():
@@ -237,9 +245,11 @@ def _apply_to_site(
             site.results += event.site not in accepted
             accepted[event.site] = event
         case ResultRejected():
-            if state.rounds[event.round].accepted.pop(event.site, None):
+            found = state.rounds[event.round]
+            counted = found.finished is not None and event.site in found.finished.weights  # and stays so
+            if not counted and found.accepted.pop(event.site, None) is not None:
                 site.results -= 1
-            state.rounds[event.round].rejected[event.site] = event
+            found.rejected[event.site] = event
             site.state, site.reason = "rejected", event.reason
         case MetricLogged():
             site.logged += 1

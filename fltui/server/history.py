@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from fltui.aggregation.mean import weighted_metrics
 from fltui.errors import BadInputError, ExchangeError
 from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import MALFORMED
@@ -34,8 +34,14 @@ _REMEMBERED = 2
 """Rounds whose details stay in memory behind the one that is read."""
 
 
-def read_history(path: Path) -> Iterator[tuple[AnyEvent, Chain]]:
+def read_history(
+    path: Path, left: Callable[[int], None] = lambda _: None
+) -> Generator[tuple[AnyEvent, Chain], None, None]:
     """The events of a journal with its chain after each.
+
+    Args:
+        path: the journal.
+        left: called at the end with how many bytes follow the last line that counts.
 
     Raises:
         DifferenceError: a line is no event, does not follow from those before it, or is out of its place.
@@ -49,6 +55,7 @@ def read_history(path: Path) -> Iterator[tuple[AnyEvent, Chain]]:
                         JOURNAL, "lacks an event or has them in another order", expected=number, found=event.seq
                     )
                 yield event, chain
+            left(os.fstat(file.fileno()).st_size - file.tell())
     except FileNotFoundError as error:
         raise DifferenceError(JOURNAL, "is missing") from error
     except OSError as error:
@@ -68,7 +75,8 @@ class History:
         unchained: how many of them, from the first, have no chain.
         head: chain of the last event, empty if it has none.
         noted_at: number of the event whose chain a person noted; None if there is none.
-        is_torn: its last line is not whole.
+        left: bytes behind the last line that counts, of a line that is not whole or holds a zero byte.
+        signers: site and public key of every result that the journal calls signed.
     """
 
     state: RunState = field(default_factory=RunState)
@@ -77,7 +85,8 @@ class History:
     unchained: int = 0
     head: str = ""
     noted_at: int | None = None
-    is_torn: bool = False
+    left: int = 0
+    signers: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
     def of(cls, folder: RunFolder, noted: str) -> History:
@@ -91,17 +100,17 @@ class History:
             DifferenceError: see `read_history`; or the events do not make a run.
         """
         history = cls()
-        for event, chain in read_history(folder.journal):
-            history._take(event)
-            history.unchained += not chain.began
-            history.head = (chain.head or "") if chain.began else ""
-            if noted and history.head == noted:
-                history.noted_at = event.seq
-        with folder.journal.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(size - 1, 0))
-            history.is_torn = file.read() not in (b"", b"\n")
+        with closing(read_history(folder.journal, history._note_left)) as lines:
+            for event, chain in lines:
+                history._take(event)
+                history.unchained += not chain.began
+                history.head = (chain.head or "") if chain.began else ""
+                if noted and history.head == noted:
+                    history.noted_at = event.seq
         return history
+
+    def _note_left(self, left: int) -> None:
+        self.left = left
 
     def _take(self, event: AnyEvent) -> None:
         before = self.last
@@ -113,6 +122,8 @@ class History:
             raise DifferenceError(JOURNAL, f"goes on after the end of the run, with event {event.seq}")
         if isinstance(event, RunFinished):
             self._check_end(event)
+        if isinstance(event, ResultAccepted) and event.signed_by:
+            self.signers.add((event.site, event.signed_by))
         applied(self.state, event)
         self.state.forget(self.state.next_round - _REMEMBERED)
         self.last = event
@@ -135,6 +146,8 @@ def applied(state: RunState, event: AnyEvent) -> None:
         apply(state, event)
     except KeyError as error:
         raise DifferenceError(JOURNAL, f"is not of one run: round {error} does not start before it goes on") from error
+    except BadInputError as error:
+        raise DifferenceError(JOURNAL, str(error).removeprefix("the journal ")) from error
 
 
 class Rounds:
@@ -158,10 +171,15 @@ class Rounds:
         self.keys: dict[str, str] = {}
         self.demanded = False
         self._models = Models(folder.models, durable=False)
-        self._events = islice(read_history(folder.journal), history.events)
+        self._lines = read_history(folder.journal)
+        self._events = islice(self._lines, history.events)
         self._newest = history.state.next_round
         self._is_alive = is_alive
         self._report = report
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._lines.close()
 
     def next(self) -> RoundState | None:
         """The next finished round, or None after the last.
@@ -191,14 +209,6 @@ class Rounds:
             raise DifferenceError(
                 JOURNAL, "has other weights than the results", round=number, expected=weights, found=event.weights
             )
-        if self.state.workflow == "FedAvg":
-            metrics = weighted_metrics(
-                [(found.accepted[site].weight, found.accepted[site].metrics) for site in sorted(weights)]
-            )
-            if metrics != event.metrics:
-                raise DifferenceError(
-                    JOURNAL, "has other metrics than the results", round=number, expected=metrics, found=event.metrics
-                )
         for where, model in ((number, found.started.model), (number + 1, event.model)):
             if where not in models or models[where].model != model:
                 told = f"does not agree with itself on the model that enters round {where}"
@@ -250,9 +260,10 @@ def load_model(models: Models, number: int) -> StoredModel:
 
 def whose(folder: RunFolder, digest: str) -> ResultAccepted | None:
     """The result that a file of the store belongs to, by the digest that is its name."""
-    for event, _ in read_history(folder.journal):
-        if isinstance(event, ResultAccepted) and (
-            digest == event.manifest or any(entry.blake3 == digest for entry in event.arrays)
-        ):
-            return event
+    with closing(read_history(folder.journal)) as lines:
+        for event, _ in lines:
+            if isinstance(event, ResultAccepted) and (
+                digest == event.manifest or any(entry.blake3 == digest for entry in event.arrays)
+            ):
+                return event
     return None

@@ -141,6 +141,11 @@ class Replay:
         event = found.accepted[site]
         if event.manifest:
             self._check_manifest(event, found.published.get(site, ""))
+        elif event.signed_by or self._rounds.demanded:
+            told = "counts a result without its manifest, so nothing shows that its site has signed it"
+            raise DifferenceError(
+                JOURNAL, told, round=event.round, site=site, expected=self._rounds.keys.get(site, ""), found="none"
+            )
         else:
             self.lacks_manifests += 1
         for entry in event.arrays:

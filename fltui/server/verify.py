@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
 from fltui.exchange.outage import DISK_FULL
+from fltui.exchange.signing import check_key, fingerprint
 from fltui.job.folder import load_job
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
@@ -23,6 +25,9 @@ from fltui.workflows.workflow import Workflow
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, and how much of how much."""
+
+Trusted = Callable[[], Mapping[str, str]]
+"""Gives the public keys that a person trusts, by site; called for a run with signatures alone."""
 
 
 @dataclass
@@ -54,26 +59,32 @@ class Verified:
     difference: DifferenceError | None = None
 
 
-def verify(folder: RunFolder, noted: str = "", report: Report = lambda _what, _done, _total: None) -> Verified:
+def verify(
+    folder: RunFolder,
+    noted: str = "",
+    report: Report = lambda _what, _done, _total: None,
+    trusted: Trusted = dict,
+) -> Verified:
     """Verify a run up to the first difference. Nothing is written in its folder.
 
     Args:
         folder: the run.
         noted: chain of an event, which a person noted elsewhere; it must be in the journal.
         report: see `Report`.
+        trusted: see `Trusted`; without them the sites' keys are taken as the journal has them, and noted.
 
     Raises:
         BadInputError: a file cannot be read, or there is no room to recompute in.
     """
     found = Verified(folder.run)
     try:
-        _verify(folder, noted, report, found)
+        _verify(folder, noted, report, trusted, found)
     except DifferenceError as error:
         found.difference = error
     return found
 
 
-def _verify(folder: RunFolder, noted: str, report: Report, found: Verified) -> None:
+def _verify(folder: RunFolder, noted: str, report: Report, trusted: Trusted, found: Verified) -> None:
     is_alive = folder.is_alive()
     report("reading the journal", 0, 1)
     history = History.of(folder, noted)
@@ -82,8 +93,9 @@ def _verify(folder: RunFolder, noted: str, report: Report, found: Verified) -> N
     found.events, found.head, found.rounds = history.events, history.head, state.rounds_done
     _check_chain(folder, history, noted, found)
     if isinstance(last, RunFinished) and last.seal:
-        if history.is_torn and folder.seal.exists():  # a server that goes on with the run removes the seal first
-            raise DifferenceError(JOURNAL, "goes on after the end of the run, with a line that is not whole")
+        if history.left and folder.seal.exists():  # a server that goes on with the run removes the seal first
+            told = "goes on after the end of the run, with a line that is not whole or holds a zero byte"
+            raise DifferenceError(JOURNAL, told)
         try:
             found.files = check_seal(folder, last.seal, lambda done, total: report("comparing files", done, total))
         except DifferenceError as error:
@@ -98,6 +110,8 @@ def _verify(folder: RunFolder, noted: str, report: Report, found: Verified) -> N
         )
     else:
         _note_what_is_open(history, found, is_alive=is_alive)
+    if history.signers:
+        _check_keys(history, trusted(), found)
     if last is not None:
         _go_through_rounds(folder, history, report, found, is_alive=is_alive)
 
@@ -116,6 +130,27 @@ def _check_chain(folder: RunFolder, history: History, noted: str, found: Verifie
         raise DifferenceError(JOURNAL, "has no event, but the run has a model")
 
 
+def _check_keys(history: History, trusted: Mapping[str, str], found: Verified) -> None:
+    """Compare the keys of the sites with those that a person trusts: those in the journal are the server's word."""
+    unknown = []
+    for site, key in sorted(history.signers):
+        try:
+            shown = fingerprint(check_key(key, "signed_by"))
+        except BadInputError as error:
+            raise DifferenceError(JOURNAL, f"has no key where one has to be: {error}", site=site) from error
+        if history.state.mode == "simulator":
+            continue
+        if site not in trusted:
+            unknown.append(f"{site} ({shown})")
+        elif trusted[site] != key:
+            told = "has another key of the site than is trusted here; by FLTUI_KEYS, a folder with an older key is used"
+            raise DifferenceError(JOURNAL, told, site=site, expected=fingerprint(trusted[site]), found=shown)
+    if history.state.mode == "simulator":
+        found.notes.append("the run was simulated: its keys were made for it, and show nobody's identity")
+    if unknown:
+        found.notes.append(f"keys as the journal has them: no key of {', '.join(unknown)} is trusted here")
+
+
 def _note_what_is_open(history: History, found: Verified, *, is_alive: bool) -> None:
     """Say why files are not compared with a seal."""
     if is_alive:
@@ -130,19 +165,21 @@ def _note_what_is_open(history: History, found: Verified, *, is_alive: bool) -> 
         found.notes.append(
             "the run has not ended, its server died: only its journal, models and kept results are verified"
         )
-    if history.is_torn and not is_alive:
+    if history.left and not is_alive:
         found.notes.append("the last line of the journal is not whole and does not count; 'fltui resume' cuts it off")
 
 
 def _go_through_rounds(folder: RunFolder, history: History, report: Report, found: Verified, *, is_alive: bool) -> None:
-    rounds = Rounds(
-        folder, history, is_alive=is_alive, report=lambda done: report("verifying rounds", done, found.rounds)
-    )
     workflow = _workflow(folder, history, found)
-    if workflow is not None:
-        found.recomputed, found.signatures = _recompute(folder, rounds, workflow, found)
-    while rounds.next() is not None:
-        pass
+
+    def done(count: int) -> None:
+        report("verifying rounds", count, found.rounds)
+
+    with closing(Rounds(folder, history, is_alive=is_alive, report=done)) as rounds:
+        if workflow is not None:
+            found.recomputed, found.signatures = _recompute(folder, rounds, workflow, found)
+        while rounds.next() is not None:
+            pass
     started = history.state.rounds.get(history.state.next_round)
     if started is not None and started.finished is None and history.state.status.is_finished:
         found.notes.append(f"round {started.started.round} did not finish, so there is nothing of it to recompute")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 from fltui.exchange.keys import Keys, server_identity
 from fltui.exchange.signing import NOBODY, SERVER, Identity
 from fltui.job.job import Job
+
+NO_KEYS = Path(os.devnull) / "keys"
+"""A folder that cannot exist: the keys of sites that need none, so that nobody's own keys are used."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from fltui.errors import BadInputError
+from fltui.exchange.keys import Keys
+from fltui.exchange.signing import Identity, fingerprint
 from fltui.run.folder import RunFolder
 from fltui.run.journal import head_of
+from tests.exchange.signers import signer
 from tests.jobs import drifting, fltui, write_job
 from tests.server.plays import Play
 
@@ -111,3 +114,22 @@ def test_there_must_be_room_to_recompute(run: RunFolder, monkeypatch: pytest.Mon
     monkeypatch.setattr("fltui.run.models.NpyWriter.write", full)
     with pytest.raises(BadInputError, match=r"cannot be recomputed: No space left .* give TMPDIR a folder with room"):
         verify(run)
+
+
+def test_keys_are_compared_with_those_that_are_trusted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, other = signer(1), signer(2).public
+    server = Identity(signer(3), {"a": known.public}, demanded=False)
+    folder = Play(tmp_path, rounds=1, server=server, signs={"a": Identity(known)}).run()
+    monkeypatch.setenv("FLTUI_KEYS", str(tmp_path / "keys"))
+    code, out, _ = call(capsys, "verify", folder.root)
+    shown = fingerprint(known.public)
+    assert (code, f"  note: keys as the journal has them: no key of a ({shown}) is trusted here\n" in out) == (0, True)
+    keys = Keys(tmp_path / "keys")
+    keys.trust("a", known.public)
+    code, out, _ = call(capsys, "verify", folder.root)
+    assert (code, "note" in out, "1 signatures checked" in out) == (0, False, True)
+    keys.trust("a", other, replace=True)
+    code, _, err = call(capsys, "verify", folder.root)
+    assert (code, f"expected {fingerprint(other)}, found {shown}" in err) == (1, True)

@@ -37,6 +37,11 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SiteFolder:
     return folder
 
 
+def half(site: SiteFolder, number: int, attempt: int = 1) -> None:
+    """Lay half a task there."""
+    site.task(TaskId(RUN, number, "train", attempt)).write_bytes(b'{\n "protocol": 1,')
+
+
 @contextmanager
 def opened(site: SiteFolder, *, demanded: bool = True, run: str = RUN) -> Iterator[Session]:
     """A session of site ``a``."""
@@ -119,6 +124,46 @@ def test_the_right_task_under_the_name_of_a_forged_one_is_taken(site: SiteFolder
         assert not session.wait_for_task(timeout=0.05)
         publish(site, 1, RIGHT)
         assert session.wait_for_task(timeout=5)
+
+
+def test_half_a_task_hides_no_other_where_signatures_are_demanded(
+    site: SiteFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(site, 1, RIGHT)
+    for number in (7, 8, 9):
+        half(site, number)
+    with opened(site) as session:
+        for _ in range(2):
+            assert session.wait_for_task(timeout=0.05)
+            assert session.task is not None
+            assert session.task.round == 1
+            session.task = None
+        assert [line.partition(".json")[0] for line in said(capsys)] == [
+            f"site a goes on waiting: tasks/{RUN}.r000{number}.train.a01" for number in (9, 8, 7)
+        ]
+        publish(site, 8, RIGHT)  # the rest of it has come
+        assert session.wait_for_task(timeout=5)
+        assert session.task is not None
+        assert session.task.round == 8
+
+
+def test_half_a_task_that_may_revive_the_run_lets_it_not_end(site: SiteFolder) -> None:
+    end(site, 1, RIGHT)
+    half(site, 1, attempt=2)
+    with opened(site) as session:
+        assert (session.wait_for_task(timeout=0.05), session.ended) == (False, False)
+        site.task(TaskId(RUN, 1, "train", 2)).unlink()
+        assert (session.wait_for_task(timeout=5), session.ended) == (False, True)
+
+
+def test_half_a_task_is_waited_for_where_nothing_is_demanded(
+    site: SiteFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(site, 1, RIGHT)
+    half(site, 2)
+    with opened(site, demanded=False) as session:
+        assert not session.wait_for_task(timeout=0.05)
+        assert said(capsys) == []
 
 
 def test_the_ends_of_other_runs_are_not_looked_at(site: SiteFolder, capsys: pytest.CaptureFixture[str]) -> None:

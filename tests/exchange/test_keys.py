@@ -13,6 +13,7 @@ from fltui.exchange.keys import Keys, keys_path, read_public, server_identity, s
 from fltui.exchange.publish import open_exchange, open_site, show_server_key
 from fltui.exchange.signing import SERVER, fingerprint, signature_fault
 from tests.exchange.manifests import result
+from tests.exchange.odd import ODD
 from tests.exchange.signers import signer
 
 KEY, OTHER = signer(1).public, signer(2).public
@@ -207,6 +208,14 @@ def test_a_site_that_demands_has_what_it_needs(keys: Keys, tmp_path: Path) -> No
     assert (found.public, found.trusted) == (public, {SERVER: OTHER})  # whatever exchange.json says
     keys.trust("b", KEY)
     assert site_identity(keys, "b", about, demanded=False).signer is None  # a's key is none of b
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_manifest_shows_no_key(keys: Keys, tmp_path: Path, kind: str) -> None:
+    about = tmp_path / "exchange.json"
+    ODD[kind](about)
+    with pytest.raises(BadInputError, match=r"that the server's people tell you$"):
+        site_identity(keys, "a", about, demanded=True)
 
 
 def test_the_server_s_key_is_shown_in_the_exchange(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Task
 from fltui.exchange.publish import open_exchange, open_site, put_bytes
 from fltui.exchange.signing import NOBODY, SERVER, Identity, signature_fault
+from fltui.job.folder import load_job
 from fltui.model import FLModel, ParamsType
 from fltui.run.folder import list_runs
 from tests.exchange.signers import signer
@@ -237,6 +238,9 @@ def test_a_server_that_is_killed_goes_on_with_the_same_bytes_and_the_same_demand
         tasks = [people.exchange.site(name).task(TaskId(run.run, 1, "train")) for name in "abc"]
         before = [task.read_bytes() for task in tasks]
         tasks[1].unlink()
+        meta = run.job / "meta.json"  # a job that was mended meanwhile drops no demand
+        meta.write_text(meta.read_text().replace('"require_signatures": true', '"require_signatures": false'))
+        assert not load_job(run.job).require_signatures
         with started(tmp_path, "resume", "last", "--json") as server:
             events_until(server, "run_resumed")
             assert [answer(site) for site in (b, c)] == [1, 1]
@@ -253,3 +257,17 @@ def test_a_server_that_is_killed_goes_on_with_the_same_bytes_and_the_same_demand
     assert len(ends) == 3
     assert [signature_fault(path.read_bytes(), public) for path in ends] == ["", "", ""]
     assert fltui(tmp_path, "verify", "last").code == 0
+
+
+def test_the_end_for_a_site_that_is_dropped_is_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = People(tmp_path, monkeypatch, "ab")
+    job = write_job(tmp_path / "job", dict.fromkeys("ab", GOOD), "num_rounds=2, min_clients=1")
+    with started(tmp_path, "server", job, "--require-signatures", *SERVE) as server, ExitStack() as opened:
+        a, b = (opened.enter_context(people.site(name)) for name in "ab")
+        assert b.receive(timeout=30) is not None
+        assert fltui(tmp_path, "drop", "last", "b").code == 0
+        assert (b.wait_for_task(timeout=30), b.ended) == (False, True)  # while the run goes on
+        (path,) = people.exchange.site("b").tasks.glob("*.end.*.json")
+        assert signature_fault(path.read_bytes(), people.keys(SERVER).signer(SERVER).public) == ""
+        assert [answer(a), answer(a)] == [0, 1]
+        assert events_until(server, "run_finished")[-1]["state"] == "FINISHED:COMPLETED"

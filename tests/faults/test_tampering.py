@@ -64,6 +64,7 @@ SPOILT: dict[str, Callable[[bytes], bytes | None]] = {
     "last byte": _flip(lambda size: size - 1),
     "a byte more": lambda data: data + b"x",
     "a line more": lambda data: data + b"\n",
+    "a line with a zero byte more": lambda data: data + b"\0...\n",
     "a byte less": lambda data: data[:-1],
     "nothing left": lambda data: b"",
     "file gone": lambda data: None,

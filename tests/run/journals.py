@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fltui.model import ParamsType
 from fltui.run.events import (
     AnyEvent,
@@ -65,11 +67,11 @@ def round_started(number: int = 0) -> RoundStarted:
     return RoundStarted(round=number, task_name="train", sites=["site-1", "site-2"], model="a" * 64)
 
 
-def round_finished(number: int = 0) -> RoundFinished:
-    """Both sites answered."""
+def round_finished(number: int = 0, sites: Iterable[str] = ("site-1", "site-2")) -> RoundFinished:
+    """Some sites answered."""
     return RoundFinished(
         round=number,
-        weights={"site-1": 8.0, "site-2": 8.0},
+        weights=dict.fromkeys(sites, 8.0),
         metrics={"accuracy": 0.5 + number / 10},
         update_norm=2.5,
         model="b" * 64,

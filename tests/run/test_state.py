@@ -7,10 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fltui.run.events import AnyEvent, MetricLogged, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
+from fltui.errors import BadInputError
+from fltui.run.events import (
+    AnyEvent,
+    MetricLogged,
+    RoundFinished,
+    RunPaused,
+    RunResumed,
+    RunStatus,
+    SiteJoined,
+    SiteLost,
+)
 from fltui.run.options import RunOptions
 from fltui.run.state import RoundState, RunState, apply, fold
 from tests.run.journals import accepted, asked, finished, rejected, round_finished, round_started, started, whole_run
+
+
+def closed(number: int = 0) -> RoundFinished:
+    """The end of a round, without the weights of results."""
+    return round_finished(number, sites=())
 
 
 def test_no_events_are_a_run_that_was_submitted() -> None:
@@ -77,9 +92,7 @@ def test_a_lost_site_says_why_until_it_is_back() -> None:
 
 
 def test_metrics_are_those_of_the_last_finished_round() -> None:
-    state = fold(
-        [started(), round_started(0), round_finished(0), round_started(1), round_finished(1), round_started(2)]
-    )
+    state = fold([started(), round_started(0), closed(0), round_started(1), closed(1), round_started(2)])
     assert state.metrics == {"accuracy": 0.6}
     assert state.rounds_done == 2
 
@@ -100,7 +113,7 @@ def test_a_round_that_begins_again_counts_only_what_comes_then() -> None:
 
 def test_the_next_round_is_the_first_that_is_not_finished() -> None:
     assert fold([started()]).next_round == 0
-    assert fold([started(), round_started(0), round_finished(0), round_started(1)]).next_round == 1
+    assert fold([started(), round_started(0), closed(0), round_started(1)]).next_round == 1
 
 
 def test_a_run_that_failed_and_is_resumed_runs() -> None:
@@ -125,10 +138,10 @@ def test_seconds_go_on_by_the_clock_of_the_server_that_takes_over(boot: float) -
     events: list[AnyEvent] = [
         at(started(), 100.0, 1000.0),
         at(round_started(), 101.0, 1001.0),
-        at(round_finished(), 103.0, 1003.0),
+        at(closed(), 103.0, 1003.0),
         at(RunResumed(restarted=True), boot, 5000.0),
         at(round_started(1), boot + 1, 5001.0),
-        at(round_finished(1), boot + 3, 5003.0),
+        at(closed(1), boot + 3, 5003.0),
         at(RunResumed(restarted=True), boot / 2, 9000.0),
         at(round_started(2), boot / 2 + 1, 9001.0),
     ]
@@ -176,7 +189,7 @@ class _Untouched(dict[int, RoundState]):
 
 
 def test_asking_how_far_a_run_is_looks_through_no_rounds() -> None:
-    state = fold([started(), *[event for n in range(3) for event in (round_started(n), round_finished(n))]])
+    state = fold([started(), *[event for n in range(3) for event in (round_started(n), closed(n))]])
     state.rounds = _Untouched(state.rounds)
     assert (state.rounds_done, state.next_round, state.metrics) == (3, 3, {"accuracy": 0.7})
 
@@ -198,10 +211,31 @@ def test_how_far_a_run_is_does_not_depend_on_the_order_of_its_rounds(steps: list
             state = apply(state, msgspec.structs.replace(round_started(number), attempt=attempt))
         elif before:
             metrics = {"accuracy": float(count)}
-            finish = msgspec.structs.replace(round_finished(number), metrics=metrics)
+            finish = msgspec.structs.replace(closed(number), metrics=metrics)
             state = fold([accepted("site-1", number), rejected("site-1", number=number)], state)
             state = apply(state, finish) if step == "finish" else state
         assert (state.rounds_done, state.next_round, state.metrics) == _counted(state)
+
+
+@pytest.mark.parametrize(
+    "before", [[], [accepted("site-1")], [accepted("site-1"), accepted("site-2"), rejected("site-2")]]
+)
+def test_a_weight_of_a_site_without_an_accepted_result_is_refused(before: list[AnyEvent]) -> None:
+    with pytest.raises(
+        BadInputError, match=r"round 0 has a weight of site 'site-[12]', of which no result was accepted"
+    ):
+        fold([started(), round_started(), *before, round_finished()])
+
+
+def test_a_result_that_a_finished_round_has_counted_stays_counted() -> None:
+    counted = round_finished(sites=["site-1"])
+    state = fold([started(), round_started(), accepted("site-1"), counted, rejected("site-1")])
+    assert (list(state.rounds[0].accepted), state.site("site-1").results) == (["site-1"], 1)
+
+
+@pytest.mark.parametrize("demanded", [False, True])
+def test_a_run_knows_what_was_demanded(demanded: bool) -> None:
+    assert fold([msgspec.structs.replace(started(), require_signatures=demanded)]).require_signatures is demanded
 
 
 def test_a_result_counts_once_however_often_it_is_told() -> None:

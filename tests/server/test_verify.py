@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from fltui.exchange.manifest import Result, decode, digest
-from fltui.exchange.signing import NOBODY, SERVER, Identity, Signer
+from fltui.exchange.signing import NOBODY, SERVER, Identity, Signer, fingerprint
 from fltui.model import Params, ParamsType
 from fltui.run.events import (
     AnyEvent,
@@ -230,6 +231,25 @@ def test_a_chain_that_began_in_the_midst_covers_what_came_before(tmp_path: Path)
     assert "does not follow from those before it" in told(verify(folder))
 
 
+@pytest.mark.parametrize("place", ["journal", "round", "store"])
+def test_the_journal_is_closed_whatever_is_found(tmp_path: Path, place: str) -> None:
+    """Also while the difference, and with it every frame it came through, is kept."""
+    folder = Play(tmp_path).run()
+    if place == "journal":
+        folder.journal.write_bytes(folder.journal.read_bytes().replace(b'"round":1', b'"round":3', 1))
+    elif place == "store":
+        next(iter(folder.store.glob("*.npy"))).unlink()
+    else:
+        forge(folder, lambda e: replace(e, metrics={}) if isinstance(e, RoundFinished) and e.round == 0 else e)
+    found = verify(folder)
+    assert told(found)
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("this system does not tell which files are open")
+    opened = [os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()]
+    assert os.path.realpath(folder.journal) not in opened
+    del found
+
+
 # Forged by somebody who rewrites chain and seal: what then remains is that the rounds do not add up.
 
 
@@ -237,7 +257,7 @@ def test_a_chain_that_began_in_the_midst_covers_what_came_before(tmp_path: Path)
     ("change", "expected"),
     [
         (lambda event: replace(event, weight=9.0), "has other weights than the results"),
-        (lambda event: replace(event, metrics={"loss": 0.0}), "has other metrics than the results"),
+        (lambda event: replace(event, metrics={"loss": 0.0}), "has another metrics than the journal"),
         (lambda event: replace(event, params_type=ParamsType.DIFF), "has another kind of parameters than the journal"),
         (lambda event: replace(event, arrays=event.arrays[::-1]), "has another arrays than the journal"),
         (lambda event: replace(event, task_id=event.task_id + "x"), "has another task than the journal"),
@@ -258,7 +278,7 @@ def test_a_forged_result(tmp_path: Path, change: Callable[[ResultAccepted], Resu
     [
         (lambda event: replace(event, model="0" * 64), "does not agree with itself on the model that enters round 2"),
         (lambda event: replace(event, update_norm=1.0), "has another update norm than the results"),
-        (lambda event: replace(event, weights={"a": event.weights["a"]}), "has other metrics than the results"),
+        (lambda event: replace(event, weights={"a": event.weights["a"]}), "has other weights than the results"),
         (lambda event: replace(event, metrics={}), "has other metrics than the results"),
     ],
 )
@@ -314,7 +334,7 @@ def _shifted(by: float) -> Callable[[str, int, Params], tuple[Params, ParamsType
 def test_a_result_that_was_taken_out_of_the_history(tmp_path: Path) -> None:
     folder = Play(tmp_path).run()
     forge(folder, lambda e: None if isinstance(e, ResultAccepted) and e.site == "b" and e.round == 1 else e)
-    assert "journal.jsonl (round 1) has other weights than the results" in told(verify(folder))
+    assert "round 1 has a weight of site 'b', of which no result was accepted" in told(verify(folder))
 
 
 def test_a_history_that_goes_on_after_its_end(tmp_path: Path) -> None:
@@ -375,3 +395,57 @@ def test_a_run_that_was_forged_without_signatures(tmp_path: Path) -> None:
     demanding = {"keys": {name: signer.public for name, signer in keys().items()}, "require_signatures": True}
     forge(folder, lambda event: replace(event, **demanding) if isinstance(event, RunStarted) else event)
     assert "is not signed with the key of its site" in told(verify(folder))
+
+
+@pytest.mark.parametrize("what", ["demanded", "named"])
+def test_a_result_that_lost_its_manifest_is_no_signed_one(tmp_path: Path, what: str) -> None:
+    """Neither where signatures are demanded, nor where the journal says who has signed."""
+    folder = signed(tmp_path).run()
+
+    def change(event: AnyEvent) -> AnyEvent:
+        if isinstance(event, RunStarted):
+            return replace(event, require_signatures=what == "demanded")
+        if isinstance(event, ResultAccepted) and event.site == "b" and event.round == 1:
+            return replace(event, manifest="", signed_by="" if what == "demanded" else event.signed_by)
+        return event
+
+    forge(folder, change)
+    assert "journal.jsonl (round 1, site b) counts a result without its manifest" in told(verify(folder))
+
+
+def test_keys_are_those_that_a_person_trusts_or_told_of(tmp_path: Path) -> None:
+    folder = signed(tmp_path).run()
+    public = {name: signer.public for name, signer in keys().items()}
+    a, b = (fingerprint(public[name]) for name in "ab")
+    assert verify(folder, trusted=lambda: public).notes == []
+    found = verify(folder, trusted=lambda: {"a": public["a"]})
+    assert (told(found), found.signatures) == ("", 6)
+    assert found.notes == [f"keys as the journal has them: no key of b ({b}) is trusted here"]
+    assert verify(folder).notes == [f"keys as the journal has them: no key of a ({a}), b ({b}) is trusted here"]
+
+
+def test_a_history_that_was_signed_anew_with_other_keys(tmp_path: Path) -> None:
+    """Keys, signatures, chain and seal agree with each other, and with nobody that is trusted."""
+    folder = signed(tmp_path).run()
+    real = Signer(Ed25519PrivateKey.from_private_bytes(b"r" * 32)).public
+    found = verify(folder, trusted=lambda: {"a": real})
+    assert "journal.jsonl (site a) has another key of the site than is trusted here" in told(found)
+    assert f"expected {fingerprint(real)}, found {fingerprint(keys()['a'].public)}" in told(found)
+
+
+def test_a_run_without_signatures_needs_no_folder_of_keys(tmp_path: Path) -> None:
+    assert verify(Play(tmp_path).run(), trusted=lambda: pytest.fail("looked at the keys")).difference is None
+
+
+def test_a_signer_that_is_no_key(tmp_path: Path) -> None:
+    folder = Play(tmp_path, options=RunOptions()).run()
+    forge(folder, lambda event: replace(event, signed_by="me") if isinstance(event, ResultAccepted) else event)
+    assert "journal.jsonl (site a) has no key where one has to be" in told(verify(folder))
+
+
+def test_keys_made_for_a_simulated_run_show_nobody(tmp_path: Path) -> None:
+    folder = signed(tmp_path).run()
+    forge(folder, lambda event: replace(event, mode="simulator") if isinstance(event, RunStarted) else event)
+    found = verify(folder, trusted=lambda: {"a": "0" * 64})
+    assert (told(found), found.signatures) == ("", 6)
+    assert found.notes == ["the run was simulated: its keys were made for it, and show nobody's identity"]

@@ -1,114 +1,33 @@
-"""What lies in an exchange: whose signs of life, and what is left over."""
+"""What lies in an exchange and is read by nobody."""
 
 from __future__ import annotations
 
 import os
 import re
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from fltui.errors import BadInputError
-from fltui.exchange.collect import read_status
-from fltui.exchange.doctor.finding import Finding, Level, size_text
+from fltui.exchange.doctor.finding import Finding, Level, some
 from fltui.exchange.doctor.probes import PROBE
-from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import ABOUT, HIDDEN, SERVER, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.lock import is_held
-from fltui.exchange.manifest import Status
-from fltui.exchange.publish import check_exchange
-from fltui.exchange.watch import Backoff
-
-WATCHED = 1.5
-"""Seconds in which a live site writes its status at least once."""
+from fltui.exchange.sizes import size_text
 
 _STALE = 3600.0
 """Seconds by the file system's own clock after which a temporary file is a leftover."""
 
-_NAMED = 4
 _MOST = 100_000
 """Names that are looked at."""
 
 _CONFLICT = re.compile(r"sync-conflict-|conflicted copy|\.conflict\d|\(Case Conflict", re.IGNORECASE)
-_KNOWN_ROOT = re.compile(r"exchange\.json|README.*|\.git.*|\.stfolder|\.stignore|\.stversions|lost\+found|\.DS_Store")
-_KNOWN_SITE = re.compile(
-    r"tasks|results|logs|status\.json|\.syncthing\.fltui\.(server|site)|\.st(folder|ignore|versions)"
+KNOWN_ROOT = re.compile(
+    rf"{re.escape(ABOUT)}|README.*|\.git.*|\.stfolder|\.stignore|\.stversions|lost\+found|\.DS_Store"
 )
+"""What may lie in an exchange besides its sites."""
 
-
-class Pulse:
-    """Looks at the statuses of all sites now, and tells later which have changed: a dead site's does not."""
-
-    def __init__(self, sites: list[SiteFolder]) -> None:
-        self._sites = sites
-        self._first = {site.name: read_status(site) for site in sites}
-        self._started = time.monotonic()
-
-    def findings(self) -> Iterator[Finding]:
-        """A finding for each site that was ever there; waits until all that should be alive have shown it, `WATCHED` s
-        at most."""
-        waiting = {name for name, status in self._first.items() if _claims_life(status)}
-        backoff, over = Backoff(), threading.Event()
-        while True:
-            now = {site.name: read_status(site) for site in self._sites}
-            waiting = {name for name in waiting if _same(self._first[name], now[name])}
-            left = self._started + WATCHED - time.monotonic()
-            if not waiting or left <= 0:
-                break
-            over.wait(min(backoff.next(), left))
-        absent = [site.name for site in self._sites if now[site.name] is None and not os.path.lexists(site.status)]
-        if absent:
-            seen = f"{_some(absent)}: there is no status.json yet, so its client was not started"
-            yield Finding("sites to come", Level.NOTE, seen)
-        for site in self._sites:
-            if site.name not in absent:
-                yield self._finding(site, now[site.name], silent=site.name in waiting)
-
-    def _finding(self, site: SiteFolder, status: Status | None, *, silent: bool) -> Finding:
-        name = f"site {site.name}"
-        if status is None:
-            fix = "see whether it can be read, and whether two programs write it"
-            return Finding(name, Level.WARNING, "its status.json cannot be read or is no status", fix)
-        doing = status.state + (f" at {status.task_id}" if status.task_id else "")
-        if not _claims_life(status):
-            reason = f": {status.reason[:200]}" if status.reason else ""
-            return Finding(name, Level.OK if status.state == "finished" else Level.NOTE, f"{doing}{reason}")
-        where = f"process {status.pid} on {status.host[:80]}"
-        if silent:
-            seen = f"it says {doing}, but nothing changed in {WATCHED:g} s ({where}): it is dead, stopped, or far away"
-            fix = "start its client again, or wait until the sync engine has brought newer files"
-            return Finding(name, Level.NOTE, seen, fix)
-        return Finding(name, Level.OK, f"{doing}, alive ({where})")
-
-
-def _claims_life(status: Status | None) -> bool:
-    return status is not None and status.state not in ("finished", "failed")
-
-
-def _same(before: Status | None, after: Status | None) -> bool:
-    return before is None or after is None or (before.session, before.counter) == (after.session, after.counter)
-
-
-def about(exchange: ExchangeFolder) -> Finding:
-    """Whether the folder is an exchange, may become one, or is for another program."""
-    try:
-        found = exchange.about.exists()
-        check_exchange(exchange)
-    except BadInputError as error:
-        return Finding(
-            "exchange", Level.UNSAFE, str(error), "see who may read exchange.json, and which version wrote it"
-        )
-    except OSError as error:
-        seen = f"{exchange.root} cannot be looked at: {error.strerror}"
-        return Finding("exchange", Level.UNSAFE, seen, "give this user the right to enter the folder (x)")
-    if found:
-        return Finding("exchange", Level.OK, f"{exchange.root} is an exchange of protocol 1")
-    try:
-        others = [one for one in os.listdir(exchange.root) if not _KNOWN_ROOT.fullmatch(one)]  # noqa: PTH208
-    except PermissionError:  # a site need not be able to list it
-        others = []
-    what = f"{exchange.root} is no exchange yet; the first server makes it one"
-    return Finding("exchange", Level.NOTE, what + (f"; in it now: {_some(others)}" if others else ""))
+_KNOWN_SITE = re.compile(
+    rf"tasks|results|logs|status\.json|{re.escape(HIDDEN)}({SERVER}|site)|\.st(folder|ignore|versions)"
+)
 
 
 def leftovers(exchange: ExchangeFolder, sites: list[SiteFolder], opened: list[SiteFolder], now: float) -> list[Finding]:
@@ -131,7 +50,7 @@ def leftovers(exchange: ExchangeFolder, sites: list[SiteFolder], opened: list[Si
         elif not place:
             if name.startswith(PROBE):
                 stale.append(path)
-            elif name not in names and not _KNOWN_ROOT.fullmatch(name) and not name.startswith(".syncthing."):
+            elif name not in names and not KNOWN_ROOT.fullmatch(name) and not name.startswith(".syncthing."):
                 unknown.append(path)
         elif place.count("/") == 1:
             if not _KNOWN_SITE.fullmatch(name) and not name.startswith(".syncthing."):
@@ -139,20 +58,20 @@ def leftovers(exchange: ExchangeFolder, sites: list[SiteFolder], opened: list[Si
         elif TaskId.parse(name.removesuffix(".json")) is None and not _KNOWN_SITE.fullmatch(name):
             unknown.append(path)
     for site in opened:
-        for side in ("server", "site"):
+        for side in (SERVER, "site"):
             for path, bytes_ in _old_files(site.staging(side), now):
                 stale.append(f"{site.name}/{site.staging(side).name}/{path}")
                 size += bytes_
     findings = []
     if conflicts:
         fix = "let one machine alone write each folder (docs/deploy.md, Syncthing); then remove the copies"
-        seen = f"{len(conflicts)} conflict copies of a sync engine: {_some(conflicts)}; they are never read"
+        seen = f"{len(conflicts)} conflict copies of a sync engine: {some(conflicts)}; they are never read"
         findings.append(Finding("conflict copies", Level.WARNING, seen, fix))
     if stale:
-        seen = f"{len(stale)} temporary files, {size_text(size)}, that nobody has touched for an hour: {_some(stale)}"
+        seen = f"{len(stale)} temporary files, {size_text(size)}, that nobody has touched for an hour: {some(stale)}"
         findings.append(Finding("leftovers", Level.NOTE, seen, "if no server or client is at work, remove them"))
     if unknown:
-        seen = f"{len(unknown)} names that fltui does not know: {_some(unknown)}; they are never read or removed"
+        seen = f"{len(unknown)} names that fltui does not know: {some(unknown)}; they are never read or removed"
         findings.append(Finding("unknown names", Level.NOTE, seen))
     return findings or [Finding("leftovers", Level.OK, "no conflict copies, no leftovers, no unknown names")]
 
@@ -188,8 +107,3 @@ def _old_files(folder: Path, now: float) -> Iterator[tuple[str, int]]:
             continue
         if now - found.st_mtime > _STALE and not (path.suffix == ".lock" and is_held(path)):
             yield path.name, found.st_size
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(sorted(names)[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fltui.exchange.doctor.finding import Finding, Level, size_text
-from fltui.exchange.layout import SiteFolder
+from fltui.exchange.doctor.finding import Finding, Level
+from fltui.exchange.layout import SERVER, SiteFolder
 from fltui.exchange.mount import Mount, mount_of
 from fltui.exchange.outage import has_room
+from fltui.exchange.sizes import size_text
 from fltui.exchange.watch import is_remote
 
 _LITTLE = 1 << 30
@@ -89,7 +90,7 @@ def one_disk(sites: list[SiteFolder]) -> Finding | None:
     apart = []
     for site in sites:
         here = _place(site.root)
-        parts = (site.tasks, site.results, site.staging("server"), site.staging("site"))
+        parts = (site.tasks, site.results, site.staging(SERVER), site.staging("site"))
         apart += [f"{site.name}/{part.name}" for part in parts if part.is_dir() and _place(part) != here]
     if not apart:
         return None
@@ -147,8 +148,13 @@ def paths(folder: Path) -> Finding:
 def store(folder: Path, runs: Path) -> Finding:
     """Whether the runs folder is on the same disk: the simulator then links what it would copy."""
     above = runs
-    while not above.exists():
-        above = above.parent
+    try:
+        while not above.exists():
+            above = above.parent
+    except PermissionError as error:
+        seen = f"{runs} cannot be looked at: {error.strerror}"
+        fix = "give this user the right to enter the folders above it (x), or name another folder by --runs"
+        return Finding("runs folder", Level.WARNING, seen, fix)
     if (above.stat().st_dev, mount_of(above).point) == (folder.stat().st_dev, mount_of(folder).point):
         return Finding("runs folder", Level.OK, f"{runs} is on the same file system: copies can share blocks")
     seen = f"{runs} is on another file system: models are copied from there byte by byte, which costs time alone"

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from fltui.errors import BadInputError
-from fltui.exchange.doctor import contents, disk, own, probes
+from fltui.exchange.doctor import contents, disk, own, probes, pulse
 from fltui.exchange.doctor.access import CHANGE, ENTER
-from fltui.exchange.doctor.finding import Finding, Level
+from fltui.exchange.doctor.finding import Finding, Level, some
 from fltui.exchange.doctor.layout import Layout, read_layout, site_folders
 from fltui.exchange.doctor.permissions import judge
-from fltui.exchange.layout import ExchangeFolder, SiteFolder, check_site
+from fltui.exchange.layout import SERVER, ExchangeFolder, SiteFolder, check_site
 from fltui.exchange.mount import mount_of
+from fltui.exchange.publish import check_exchange
 
 _NEVER = float("-inf")
+_ENTER = "give this user the right to enter the folder and those above it (x)"
 
 
 def nothing(_: str) -> None:
     """Told of every check that begins; says nothing."""
+
+
+def about(exchange: ExchangeFolder) -> Finding:
+    """Whether the folder is an exchange, may become one, or is for another program."""
+    try:
+        found = exchange.about.exists()
+        check_exchange(exchange)
+    except BadInputError as error:
+        return Finding(
+            "exchange", Level.UNSAFE, str(error), "see who may read exchange.json, and which version wrote it"
+        )
+    except OSError as error:
+        seen = f"{exchange.root} cannot be looked at: {error.strerror}"
+        return Finding("exchange", Level.UNSAFE, seen, _ENTER)
+    if found:
+        return Finding("exchange", Level.OK, f"{exchange.root} is an exchange of protocol 1")
+    try:
+        others = [one for one in os.listdir(exchange.root) if not contents.KNOWN_ROOT.fullmatch(one)]  # noqa: PTH208
+    except PermissionError:  # a site need not be able to list it
+        others = []
+    what = f"{exchange.root} is no exchange yet; the first server makes it one"
+    return Finding("exchange", Level.NOTE, what + (f"; in it now: {some(others)}" if others else ""))
 
 
 class Examination:
@@ -45,10 +70,11 @@ class Examination:
         runs: Path | None = None,
         begun: Callable[[str], None] = nothing,
     ) -> None:
-        if side not in ("", own.SERVER):
+        if side not in ("", SERVER):
             check_site(side)
-        if os.path.lexists(exchange) and not exchange.is_dir():
-            raise BadInputError(f"{exchange} is not a folder, so it cannot be an exchange")
+        with contextlib.suppress(PermissionError):  # told among the findings
+            if not exchange.is_dir() and os.path.lexists(exchange):
+                raise BadInputError(f"{exchange} is not a folder, so it cannot be an exchange")
         self.exchange = ExchangeFolder(exchange)
         self.side = side
         self._model_size = model_size
@@ -60,13 +86,18 @@ class Examination:
     def findings(self) -> Generator[Finding, None, None]:
         """Everything there is to say, one subject after the other. What is made while trying goes away again."""
         root = self.exchange.root
-        if not root.is_dir():
+        try:
+            is_there = root.is_dir()
+        except PermissionError as error:
+            yield Finding("exchange", Level.UNSAFE, f"{root} cannot be looked at: {error.strerror}", _ENTER)
+            return
+        if not is_there:
             yield from self._missing()
             return
-        yield contents.about(self.exchange)
+        yield about(self.exchange)
         hidden = self._find_sites()
         self.side = self.side or own.guess_side(self.exchange, self._sites)
-        pulse = contents.Pulse(self._open)
+        signs = pulse.Pulse(self._open)
         layout = read_layout(self.exchange, self._sites)
         if layout is not None and hasattr(os, "geteuid"):
             yield from judge(layout)
@@ -86,14 +117,14 @@ class Examination:
                 yield from self._trials(folder)
         yield from contents.leftovers(self.exchange, self._sites, self._open, now)
         self._begun("sites")
-        yield from pulse.findings()
+        yield from signs.findings()
 
     def _find_sites(self) -> list[Finding]:
         """Note the sites; findings about those that this user does not see into."""
         try:
             self._sites = list(site_folders(self.exchange))
         except OSError as error:
-            if self.side not in ("", own.SERVER) and self.exchange.site(self.side).root.is_dir():
+            if self.side not in ("", SERVER) and os.path.isdir(self.exchange.site(self.side).root):  # noqa: PTH112 - False where it is hidden
                 self._sites = self._open = [self.exchange.site(self.side)]
             seen = f"the exchange cannot be listed by this user ({error.strerror}): other sites are not looked at"
             return [Finding("other sites", Level.NOTE, seen)]
@@ -108,14 +139,14 @@ class Examination:
         """The exchange is not there yet: look at where it would be made."""
         root = self.exchange.root
         above = root.parent
-        while not above.exists():
+        while not os.path.exists(above):  # noqa: PTH110 - False where it is hidden
             above = above.parent
         if not above.is_dir() or not own.may(above, CHANGE):
             seen = f"{root} does not exist, and this user cannot make it in {above}"
             yield Finding("exchange", Level.UNSAFE, seen, f"make it as root: install -d -o USER -m 2750 {root}")
             return
         yield Finding("exchange", Level.NOTE, f"{root} does not exist; the first server would make it in {above}")
-        self.side = self.side or own.SERVER
+        self.side = self.side or SERVER
         yield from self._disk(above)
         with probes.probing_folder(above) as folder:
             yield from self._trials(folder)
@@ -133,17 +164,17 @@ class Examination:
     def _place(self) -> Path | None:
         """Where this side may try things out without anybody's seeing them."""
         places = [self.exchange.root]
-        if self.side not in ("", own.SERVER):
+        if self.side not in ("", SERVER):
             site = self.exchange.site(self.side)
             places = [site.staging("site"), site.root, self.exchange.root]
-        return next((place for place in places if place.is_dir() and own.may(place, CHANGE)), None)
+        return next((place for place in places if own.may(place, CHANGE)), None)
 
     def _disk(self, folder: Path) -> Iterator[Finding]:
         yield disk.file_system(folder)
         if (apart := disk.one_disk(self._open)) is not None:
             yield apart
         yield disk.paths(self.exchange.root)
-        if self._runs is not None and self.side in ("", own.SERVER):
+        if self._runs is not None and self.side in ("", SERVER):
             yield disk.store(folder, self._runs)
 
     def _trials(self, folder: Path) -> Iterator[Finding]:

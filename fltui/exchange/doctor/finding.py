@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+_NAMED = 4
+
 
 class Level(StrEnum):
     """How bad it is; the worse, the later."""
@@ -32,10 +34,7 @@ class Finding(msgspec.Struct, frozen=True):
     fix: str = ""
 
 
-def size_text(count: float) -> str:
-    """Bytes in the decimal units in which disks are sold and models are declared: ``164 B``, ``9.5 GB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+def some(names: list[str]) -> str:
+    """The first of many names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(sorted(names)[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.exchange.doctor.access import ANYBODY, CHANGE, ENTER, WRITE, Access, Person, person, read_access
-from fltui.exchange.layout import ExchangeFolder, SiteFolder, is_site
+from fltui.exchange.layout import HIDDEN, SERVER, ExchangeFolder, SiteFolder, is_site
 
-SERVERS = ("tasks", ".syncthing.fltui.server")
+SERVERS = ("tasks", f"{HIDDEN}{SERVER}")
 """What only the server writes in a site's folder."""
 
-SITES = ("results", ".syncthing.fltui.site", "logs", "status.json")
+SITES = ("results", f"{HIDDEN}site", "logs", "status.json")
 """What only the site writes there."""
 
 

@@ -10,9 +10,7 @@ from fltui.exchange.doctor.access import CHANGE, LIST, READ, Person, person, rea
 from fltui.exchange.doctor.finding import Finding, Level
 from fltui.exchange.doctor.layout import Layout
 from fltui.exchange.doctor.probes import probing_folder
-from fltui.exchange.layout import ExchangeFolder, SiteFolder
-
-SERVER = "server"
+from fltui.exchange.layout import SERVER, ExchangeFolder, SiteFolder
 
 _GUIDE = "docs/deploy.md has the commands"
 
@@ -74,7 +72,7 @@ def _lacks_site(exchange: ExchangeFolder, site: SiteFolder) -> list[str]:
     if not os.path.lexists(site.root):
         return [] if may(exchange.root, CHANGE) else [f"make {site.name}/, which is missing or hidden"]
     lacks = [] if may(site.root, CHANGE) else [f"write status.json in {site.name}/"]
-    if exchange.about.exists() and not may(exchange.about, READ):
+    if os.path.lexists(exchange.about) and not may(exchange.about, READ):
         lacks.append("read exchange.json")
     for path, wanted in (
         (site.tasks, LIST),

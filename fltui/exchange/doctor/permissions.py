@@ -219,7 +219,7 @@ def _groups(layout: Layout) -> Iterator[Finding]:
 
 def _wrong_group(site: SiteLayout, part: str, writer: Person, reader: Person) -> list[str]:
     """Files are made in the staging folder and renamed, so it is that folder that gives them their group."""
-    staging = ".syncthing.fltui.server" if part == "tasks" else ".syncthing.fltui.site"
+    staging = SERVERS[1] if part == SERVERS[0] else SITES[1]
     found = []
     for name in (part, staging):
         access = site.parts.get(name)

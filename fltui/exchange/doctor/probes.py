@@ -15,15 +15,17 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fltui.exchange.doctor.finding import Finding, Level, size_text
+from fltui.exchange.doctor.finding import Finding, Level
 from fltui.exchange.durable import sync_folder
+from fltui.exchange.layout import HIDDEN
 from fltui.exchange.lock import hold, is_held, let_go
 from fltui.exchange.npy import write_all
 from fltui.exchange.publish import copy_file, put_bytes
+from fltui.exchange.sizes import size_text
 from fltui.exchange.watch import Watcher, WatchMode, is_remote
 
-PROBE = ".syncthing.fltui.doctor."
-"""How the names of probing folders begin; Syncthing leaves them alone, and no server or site reads them."""
+PROBE = f"{HIDDEN}doctor."
+"""How the names of probing folders begin."""
 
 _RENAMES = 200
 _SIZE = 1 << 16

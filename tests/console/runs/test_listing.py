@@ -119,7 +119,7 @@ def test_of_a_journal_that_grows_only_what_is_new_is_read(tmp_path: Path, monkey
     monkeypatch.setattr("fltui.console.runs.listing.read_events", noted)
     size = book.folder.journal.stat().st_size
     book.ask(1)
-    book.close_round(1, weights(2), accuracy=6.0)
+    book.close_round(1, weights(2), sites=(), accuracy=6.0)
     assert runs.read()[0].rounds == 2
     assert starts == [size]
 

@@ -37,7 +37,7 @@ def test_the_newest_round_is_followed() -> None:
     view = view_of(started(), saved(0), round_started(), accepted("site-1"))
     assert (view.newest, view.round) == (0, 0)
     assert view.round_state is view.state.rounds[0]
-    for event in (saved(1), round_finished(), round_started(1)):
+    for event in (saved(1), round_finished(sites=["site-1"]), round_started(1)):
         view.state = apply(view.state, event)
     assert (view.newest, view.round) == (1, 1)
 

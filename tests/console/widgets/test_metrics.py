@@ -55,7 +55,7 @@ def take(view: RunView, events: Iterable[AnyEvent]) -> None:
 def finished(number: int, **metrics: float) -> RoundFinished:
     """A round's end with metrics."""
     values = {name: getattr(round_finished(number), name) for name in RoundFinished.__struct_fields__}
-    return RoundFinished(**{**values, "metrics": metrics})
+    return RoundFinished(**{**values, "weights": {}, "metrics": metrics})
 
 
 def result(site: str, number: int, **metrics: float) -> ResultAccepted:

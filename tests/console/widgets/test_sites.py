@@ -111,7 +111,12 @@ def test_a_site_that_a_person_dropped_is_said_to_be_dropped() -> None:
 
 
 def test_a_past_round_is_shown_as_it_was() -> None:
-    first = [*begun(), journals.accepted("site-1"), journals.rejected("site-2"), journals.round_finished()]
+    first = [
+        *begun(),
+        journals.accepted("site-1"),
+        journals.rejected("site-2"),
+        journals.round_finished(sites=["site-1"]),
+    ]
     view = seen(*first, journals.round_started(1), journals.asked("site-1", 1), journals.asked("site-2", 1))
     more(view, SiteJoined(site="site-3"))
     view.chosen = 0
@@ -124,7 +129,9 @@ def test_a_past_round_is_shown_as_it_was() -> None:
 
 
 def test_who_did_not_answer_in_a_past_round_is_said_to_be_silent() -> None:
-    view = seen(*begun(), journals.accepted("site-1"), journals.round_finished(), journals.round_started(1))
+    view = seen(
+        *begun(), journals.accepted("site-1"), journals.round_finished(sites=["site-1"]), journals.round_started(1)
+    )
     view.chosen = 0
     assert states(view) == [("✓", "answered"), ("◌", "no answer")]
 

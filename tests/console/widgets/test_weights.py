@@ -158,7 +158,7 @@ async def test_a_live_run_is_followed_with_source_place_and_cursor_kept(tmp_path
         before = scene.matrix.scroll_offset, scene.matrix.cursor
         for number in range(2):
             book.answer("site-0", number, np.full((100, 100), number, np.float32))
-            book.close_round(number, np.full((100, 100), number + 1, np.float32))
+            book.close_round(number, np.full((100, 100), number + 1, np.float32), sites=["site-0"])
             await scene.show(looked_at(book))
             assert f"after round {number}" in scene.line("selectors")
             assert (scene.matrix.scroll_offset, scene.matrix.cursor) == before

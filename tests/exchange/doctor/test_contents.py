@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fltui.exchange.doctor import contents, probes
+from fltui.exchange.doctor import contents, probes, pulse
+from fltui.exchange.doctor.examine import about
 from fltui.exchange.doctor.finding import Level
 from fltui.exchange.doctor.layout import site_folders
 from tests.exchange.doctor.sites import exchange_with, say
@@ -19,10 +20,10 @@ def test_life_is_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     say(exchange, "broken", "failed", 2, "ValueError")
     (exchange.root / "fresh" / "tasks").mkdir(parents=True)
     (exchange.site("fresh").root / "results").mkdir()
-    monkeypatch.setattr(contents, "WATCHED", 0.02)
-    pulse = contents.Pulse(list(site_folders(exchange)))
+    monkeypatch.setattr(pulse, "WATCHED", 0.02)
+    signs = pulse.Pulse(list(site_folders(exchange)))
     say(exchange, "alive", "training", 2)
-    found = {one.name: one for one in pulse.findings()}
+    found = {one.name: one for one in signs.findings()}
     assert found["site alive"].level is Level.OK
     assert "alive" in found["site alive"].seen
     assert found["site dead"].level is Level.NOTE
@@ -35,7 +36,7 @@ def test_life_is_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_status_that_is_none_is_a_warning(tmp_path: Path) -> None:
     exchange = exchange_with(tmp_path, "a")
     exchange.site("a").status.write_text("{")
-    (found,) = contents.Pulse(list(site_folders(exchange))).findings()
+    (found,) = pulse.Pulse(list(site_folders(exchange))).findings()
     assert found.level is Level.WARNING
 
 
@@ -55,7 +56,7 @@ def test_what_nobody_reads_is_listed(tmp_path: Path) -> None:
     found = {one.name: one for one in contents.leftovers(exchange, sites, sites, now)}
     assert found["conflict copies"].level is Level.WARNING
     assert found["conflict copies"].seen.startswith("1 conflict copies")
-    assert "2 temporary files, 2.0 kB" in found["leftovers"].seen
+    assert "2 temporary files, 2.0 KiB" in found["leftovers"].seen
     assert "a/.syncthing.fltui.site/half" in found["leftovers"].seen
     assert "2 names that fltui does not know: a/tasks/notes.txt, holiday.jpg" in found["unknown names"].seen
 
@@ -63,7 +64,7 @@ def test_what_nobody_reads_is_listed(tmp_path: Path) -> None:
 def test_an_exchange_of_another_protocol_is_unsafe(tmp_path: Path) -> None:
     exchange = exchange_with(tmp_path)
     exchange.about.write_text('{"protocol": 2, "exchange_id": "x"}')
-    assert contents.about(exchange).level is Level.UNSAFE
+    assert about(exchange).level is Level.UNSAFE
     exchange.about.unlink()
     (exchange.root / "other").touch()
-    assert contents.about(exchange).seen.endswith("in it now: other")
+    assert about(exchange).seen.endswith("in it now: other")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fltui.exchange.doctor import disk, probes
-from fltui.exchange.doctor.finding import Level, size_text
+from fltui.exchange.doctor.finding import Level
 from fltui.exchange.mount import Mount
 from fltui.exchange.publish import open_exchange, open_site
 
@@ -63,7 +63,7 @@ def mounted(place: Path, options: str) -> Iterator[None]:
 def test_a_full_disk_and_few_inodes_are_found(folder: Path) -> None:
     with mounted(folder, "size=1m,nr_inodes=64"):
         space, inodes = disk.room(folder, 0, 2, folder)
-        assert (space.level, space.seen) == (Level.UNSAFE, "1.0 MB are free: not one model fits")
+        assert (space.level, space.seen) == (Level.UNSAFE, "1.0 MiB are free: not one model fits")
         assert (inodes.level, inodes.name) == (Level.WARNING, "free inodes")
         (folder / "much").write_bytes(bytes(1 << 19))
         found = probes.attempt(lambda: probes.copies(folder), "copies")
@@ -82,7 +82,7 @@ def test_room_is_compared_with_the_model(
     monkeypatch.setattr(disk, "has_room", lambda *_: True)
     (found,) = disk.room(folder, model, 2, folder)
     assert found.level is level
-    assert "50.0 GB are free" in found.seen
+    assert "46.6 GiB are free" in found.seen
 
 
 def test_a_quota_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,8 +107,8 @@ def test_long_paths_are_told() -> None:
     assert disk.paths(Path("/" + "x" * 4000)).level is Level.UNSAFE
 
 
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (4e9, "4.0 GB"), (2e13, "20.0 TB")]
-)
-def test_sizes_are_for_people(count: float, text: str) -> None:
-    assert size_text(count) == text
+def test_a_runs_folder_below_one_that_this_user_cannot_enter_is_told(private_folder: Path) -> None:
+    hidden = private_folder / "hidden"
+    hidden.mkdir(mode=0o600)
+    found = disk.store(private_folder, hidden / "runs")
+    assert (found.level, "Permission denied" in found.seen) == (Level.WARNING, True)

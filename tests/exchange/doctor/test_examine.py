@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import watchdog.observers  # noqa: F401 - before a user without rights cannot read it any more
 
 from fltui.errors import BadInputError
 from fltui.exchange.doctor import own, probes
@@ -106,6 +107,35 @@ def test_a_folder_that_nobody_here_can_make_is_unsafe(private_folder: Path) -> N
     private_folder.chmod(0o500)
     (found,) = Examination(private_folder / "exchange").findings()
     assert found.level is Level.UNSAFE
+
+
+@pytest.mark.parametrize("side", ["", "server", "a"])
+@pytest.mark.parametrize("place", ["exchange", "link", "below/exchange"])
+def test_a_folder_below_one_that_this_user_cannot_enter_is_unsafe(private_folder: Path, place: str, side: str) -> None:
+    hidden = private_folder / "hidden"
+    exchange_with(hidden, "a")
+    (private_folder / "link").symlink_to(hidden / "exchange")
+    hidden.chmod(0o600)
+    root = private_folder / place if place == "link" else hidden / place
+    (found,) = Examination(root, side=side).findings()
+    assert (found.name, found.level) == ("exchange", Level.UNSAFE)
+    assert found.seen == f"{root} cannot be looked at: Permission denied"
+    assert "enter" in found.fix
+
+
+@pytest.mark.parametrize("side", ["", "server", "a"])
+@pytest.mark.parametrize("closed", ["exchange", "exchange/a"])
+def test_a_folder_that_this_user_cannot_enter_is_a_finding(private_folder: Path, closed: str, side: str) -> None:
+    exchange = exchange_with(private_folder, "a")
+    say(exchange, "a", "finished", 2)
+    (private_folder / closed).chmod(0o600)
+    runs = exchange.site("a").root / "runs"
+    found = {one.name: one for one in Examination(exchange.root, side=side, runs=runs).findings()}
+    assert found["exchange"].level is (Level.UNSAFE if closed == "exchange" else Level.OK)
+    if side == "a":
+        assert found["own rights"].level is Level.UNSAFE
+    else:
+        assert "cannot be looked at: Permission denied" in found["runs folder"].seen
 
 
 @pytest.mark.parametrize(("side", "file"), [("../x", False), ("", True)])
