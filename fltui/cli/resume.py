@@ -32,11 +32,15 @@ def resume(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     state = folder.state()
     if not folder.is_alive():
         _go_on(folder, state, as_json=json)
-    elif state.status is RunStatus.PAUSED:
-        state = ask_and_wait(folder, control.Resume(), lambda found: found.status is not RunStatus.PAUSED)
-        say_state(folder, state, f"run {folder.run} is resumed", as_json=json)
-    else:
+    elif state.status is not RunStatus.PAUSED:
         raise BadInputError(f"run {folder.run} is live and not paused, so there is nothing to resume")
+    elif not state.is_held:
+        raise BadInputError(f"run {folder.run} cannot be resumed now: {state.reason}")
+    else:
+        over = (RunStatus.FAILED, RunStatus.ABORTED)
+        state = ask_and_wait(folder, control.Resume(), lambda found: not found.is_held and found.status not in over)
+        later = f" when it can: {state.reason}" if state.outage else ""
+        say_state(folder, state, f"run {folder.run} is resumed{later}", as_json=json)
 
 
 def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:

@@ -15,7 +15,6 @@ from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.run import control
-from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, find_run
 from fltui.run.state import RunState
 
@@ -32,8 +31,8 @@ def pause(run: RunName, runs: Runs = DEFAULT_RUNS, reason: Reason = "asked for",
     """
     folder = find_run(run, runs.absolute())
     state = live(folder)
-    if state.status is not RunStatus.PAUSED:
-        state = ask_and_wait(folder, control.Pause(reason), lambda found: found.status is RunStatus.PAUSED)
+    if not state.is_held:
+        state = ask_and_wait(folder, control.Pause(reason), lambda found: found.is_held)
     say_state(folder, state, f"run {folder.run} is paused", as_json=json)
 
 

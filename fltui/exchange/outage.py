@@ -63,26 +63,38 @@ def passes(error: OSError, exchange: Path) -> bool:
 
 
 def has_room(folder: Path, size: int) -> bool:
-    """Whether `size` more bytes fit into `folder` for this user, as far as its disk tells; False where it is away.
+    """Whether `size` more bytes fit into `folder` for this user, as far as its disk tells; False where it is away."""
+    try:
+        check_room(folder, size)
+    except OSError:
+        return False
+    return True
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Make sure that `size` more bytes fit into `folder` for this user, as far as its disk tells.
 
     Quotas are seen where the file system can reserve blocks without writing them.
+
+    Raises:
+        OSError: they do not, or nothing can be written there.
     """
     name = folder / f"{HIDDEN}room.{secrets.token_hex(4)}"
     try:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
-    except OSError:
-        return False
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     try:
         with contextlib.suppress(OSError):  # at once: a process that is killed leaves nothing
             name.unlink()
         disk = os.statvfs(fd)
         if disk.f_blocks and disk.f_bavail * disk.f_frsize < size:  # some programs in user space tell nothing
-            return False
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
         if hasattr(os, "posix_fallocate") and mount_of(folder).kind in _RESERVING:
             os.posix_fallocate(fd, 0, size)
     except OSError as error:
-        return error.errno not in DISK_FULL | AWAY  # it cannot be known: only writing will tell
+        if error.errno in DISK_FULL | AWAY:  # else it cannot be known: only writing will tell
+            raise OSError(error.errno, error.strerror, str(folder)) from error
     finally:
         with contextlib.suppress(OSError):
             os.close(fd)
-    return True

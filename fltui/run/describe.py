@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fltui.exchange.sizes import size_text as size_text
+from fltui.exchange.sizes import size_text
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
@@ -68,7 +68,8 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case RunFinished():
             level = "INFO" if event.state is RunStatus.COMPLETED else "ERROR"
             why = f": {event.reason}" if event.reason else ""
-            return level, f"run {event.state.value.removeprefix('FINISHED:')} after {event.seconds:.2f} s{why}"
+            told = f"; {', '.join(event.untold)} could not be told" if event.untold else ""
+            return level, f"run {event.state.value.removeprefix('FINISHED:')} after {event.seconds:.2f} s{why}{told}"
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

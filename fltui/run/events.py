@@ -210,9 +210,17 @@ class MetricLogged(Event, frozen=True, kw_only=True):
 
 
 class RunPaused(Event, frozen=True, kw_only=True):
-    """No new round begins until the run is resumed."""
+    """No new round begins until the run is resumed.
+
+    Attributes:
+        reason: one sentence.
+        outage: the exchange folder is away or a disk is full: the run goes on by itself when that is over.
+        stays: a person wants it to stay paused then.
+    """
 
     reason: str = ""
+    outage: bool = False
+    stays: bool = False
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
@@ -247,6 +255,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
         metrics: of the last finished round.
         seconds: from the run's start, without those in which no server held it.
         seal: digest of ``seal.b3``; empty if the run was not sealed.
+        untold: sites that could not be told that the run is over.
     """
 
     run: str
@@ -257,6 +266,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
     metrics: dict[str, float]
     seconds: float
     seal: str = ""
+    untold: list[str] = []
 
 
 AnyEvent = (

@@ -64,6 +64,7 @@ class RoundState:
 
     Attributes:
         published: site to digest of its task's manifest.
+        ended: the run ended before the round did; the sites were told, so another attempt has to follow.
     """
 
     started: RoundStarted
@@ -71,6 +72,7 @@ class RoundState:
     accepted: dict[str, ResultAccepted] = field(default_factory=dict)
     rejected: dict[str, ResultRejected] = field(default_factory=dict)
     finished: RoundFinished | None = None
+    ended: bool = False
 
 
 @dataclass
@@ -85,6 +87,7 @@ class RunState:
         since: ``started``, later by the seconds in which no server held the run: time now less `since` is how long a
             live run has lasted.
         monotonic_start: the same by the monotonic clock of the server that holds it.
+        outage, stays: of the pause, see `RunPaused`.
         require_signatures: results without a signature are refused, since the run began.
         logged: how many values the scripts logged.
         events: how many there were.
@@ -98,6 +101,8 @@ class RunState:
     options: RunOptions = field(default_factory=RunOptions)
     status: RunStatus = RunStatus.SUBMITTED
     reason: str = ""
+    outage: bool = False
+    stays: bool = False
     started: float = 0.0
     seconds: float = 0.0
     since: float = 0.0
@@ -114,6 +119,11 @@ class RunState:
     _done: int = 0
     _last: RoundFinished | None = None
     _highest: int | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run is paused because a person wants it, and not for an outage alone."""
+        return self.status is RunStatus.PAUSED and (self.stays or not self.outage)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -214,13 +224,18 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state._finish_round(event)
         case RunPaused():
             state.status, state.reason = RunStatus.PAUSED, event.reason
+            state.outage, state.stays = event.outage, event.stays
         case RunResumed():
             state.status, state.reason, state.final_model = RunStatus.RUNNING, "", {}
+            state.outage = state.stays = False
         case RequestRefused() | ResultDelayed() | ResultDiscarded():
             pass
         case RunFinished():
             state.status, state.reason = event.state, event.reason
             state.final_model = event.final_model
+            state.outage = state.stays = False
+            if state.next_round in state.rounds:
+                state.rounds[state.next_round].ended = True
         case _:
             _apply_to_site(state, event)
     return state

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from fltui.exchange.durable import sync_file, sync_folder, sync_tree
+from fltui.exchange.visible import visible
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import to_json
@@ -23,6 +24,8 @@ from fltui.run.state import RunState
 class MetricsTable:
     """Writes ``metrics.csv``: a row per round, site and metric; an empty site is the model as a whole.
 
+    Sites name the metrics: what would act on a terminal or end a row stands here as an escape, as wherever it is shown.
+
     All of it stands in the journal, too: a full disk costs rows and not the run, and `write_metrics` makes them again.
 
     Attributes:
@@ -30,7 +33,7 @@ class MetricsTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", buffering=1)
+        self._file = path.open("w", newline="", buffering=1, encoding="utf-8")
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(("round", "site", "metric", "value"))
         self.lacks_rows = False
@@ -38,7 +41,7 @@ class MetricsTable:
     def add(self, number: int, site: str, metrics: Mapping[str, float]) -> None:
         """Append one round's metrics of a site."""
         try:
-            self._rows.writerows((number, site, name, value) for name, value in metrics.items())
+            self._rows.writerows((number, site, visible(name), value) for name, value in metrics.items())
         except OSError:
             self.lacks_rows = True
 

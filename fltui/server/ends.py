@@ -14,32 +14,77 @@ from fltui.exchange.signing import NOBODY, Identity
 from fltui.run.folder import RunFolder
 
 
+class Ends:
+    """Tells the sites of one run that it is over for them.
+
+    Args:
+        exchange: the exchange folder.
+        identity: signs the ends.
+        durable: let the ends survive a power cut.
+    """
+
+    def __init__(self, exchange: ExchangeFolder, identity: Identity, *, durable: bool) -> None:
+        self._exchange = exchange
+        self._identity = identity
+        self._durable = durable
+        self._completed: set[str] = set()
+        self._to_drop: dict[str, str] = {}
+
+    def complete(self, sites: Iterable[str], last: TaskId) -> None:
+        """Tell sites that the run has completed, while an outage can still be sat out.
+
+        Raises:
+            OSError: a site would miss the end, and the exchange folder is to blame.
+        """
+        self._completed.clear()
+        for name in sites:
+            site = self._exchange.site(name)
+            try:
+                _write_end(site, last, "FINISHED:COMPLETED", "", self._identity, durable=self._durable)
+                self._completed.add(name)
+            except OSError:
+                if not has_room(site.root.parent, 1 << 16):
+                    raise
+
+    def drop(self, site: str, last: TaskId, reason: str) -> None:
+        """Tell a site that it was dropped, now or as soon as its folder can be written."""
+        self._to_drop[site] = reason
+        self.drop_late(last)
+
+    def drop_late(self, last: TaskId) -> None:
+        """Tell sites that could not be told before that they were dropped."""
+        for site, reason in list(self._to_drop.items()):
+            if self._put(site, last, "FINISHED:ABORTED", reason):
+                del self._to_drop[site]
+
+    def finish(self, sites: Iterable[str], last: TaskId, outcome: RunOutcome, reason: str) -> list[str]:
+        """Tell every site that was not told yet that the run is over.
+
+        Returns:
+            Those that could not be told, in order.
+        """
+        told = self._completed if outcome == "FINISHED:COMPLETED" else set()
+        untold = [site for site in sites if site not in told and not self._put(site, last, outcome, reason)]
+        self.drop_late(last)
+        return sorted([*untold, *self._to_drop])
+
+    def _put(self, site: str, last: TaskId, outcome: RunOutcome, reason: str) -> bool:
+        return put_end(self._exchange.site(site), last, outcome, reason, self._identity, durable=self._durable)
+
+
 def put_end(
     site: SiteFolder, last: TaskId, outcome: RunOutcome, reason: str, identity: Identity, *, durable: bool = False
-) -> None:
-    """End a run for one site, at the run's newest task; where its folder is gone it misses the end, others do not."""
-    with contextlib.suppress(OSError):
-        _write_end(site, last, outcome, reason, identity, durable=durable)
-
-
-def put_completed(sites: Iterable[SiteFolder], last: TaskId, identity: Identity, *, durable: bool = False) -> set[str]:
-    """End a run that has completed for its sites, as `put_end` does.
+) -> bool:
+    """End a run for one site, at the run's newest task; where its folder is gone it misses the end, others do not.
 
     Returns:
-        The sites that have the end.
-
-    Raises:
-        OSError: a site would miss the end, and the exchange folder is to blame.
+        Whether the site has the end.
     """
-    reached = set()
-    for site in sites:
-        try:
-            _write_end(site, last, "FINISHED:COMPLETED", "", identity, durable=durable)
-            reached.add(site.name)
-        except OSError:
-            if not has_room(site.root.parent, 1 << 16):
-                raise
-    return reached
+    try:
+        _write_end(site, last, outcome, reason, identity, durable=durable)
+    except OSError:
+        return False
+    return True
 
 
 def _write_end(

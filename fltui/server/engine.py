@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
@@ -18,7 +17,7 @@ from fltui.exchange.manifest import MALFORMED, Logged
 from fltui.exchange.outage import exchange_id, has_room
 from fltui.exchange.publish import open_site
 from fltui.exchange.signing import NOBODY, Identity
-from fltui.exchange.watch import Backoff, Watcher
+from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
 from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
 from fltui.run.events import (
@@ -42,12 +41,13 @@ from fltui.run.journal import Journal
 from fltui.run.logs import ServerLog
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState, apply
+from fltui.server.arrivals import Arrivals
 from fltui.server.books import MetricsTable, close_books, write_metrics
-from fltui.server.ends import put_completed, put_end
+from fltui.server.ends import Ends
 from fltui.server.federation import RunFederation
 from fltui.server.late import LateResults
 from fltui.server.mirror import Mirror
-from fltui.server.outage import Outages, outage_of
+from fltui.server.outage import Outages, look_for_room, outage_of
 from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
@@ -55,6 +55,9 @@ from fltui.workflows.workflow import Workflow
 
 _CHORES = 0.25
 """Seconds after which the engine looks for itself, however many hints come."""
+
+_ROOM = 3.0
+"""Seconds between two looks for room in the exchange folder."""
 
 
 class Engine:
@@ -100,13 +103,13 @@ class Engine:
         self._late = LateResults(exchange, options.keep_rounds)
         self._outages = Outages(folder.root / ".reserve")
         self._final: dict[str, str] = {}
-        self._told_completed: set[str] = set()
+        self._ends = Ends(exchange, identity, durable=options.durable)
         self._chores_at = -math.inf
-        self._roster = Roster(self._joined, self._lost, self._wake)
+        self._room_at = time.monotonic() + _ROOM
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._mirrors: dict[str, Mirror] = {}
-        self._hints: set[str] = set()
-        self._waiter: asyncio.Future[None] | None = None
+        self._arrivals = Arrivals(exchange, folder.control, options.watch, self._asked)
+        self._roster = Roster(self._joined, self._lost, self._arrivals.wake)
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
         self._fault: OSError | None = None
@@ -115,8 +118,6 @@ class Engine:
         self._federation: RunFederation
         self._metrics: MetricsTable
         self._server_log: ServerLog
-        self._watcher: Watcher | None = None
-        self._loop: asyncio.AbstractEventLoop
 
     def follow(self, follower: Callable[[AnyEvent], None]) -> None:
         """Call `follower` with every event of the journal."""
@@ -142,7 +143,6 @@ class Engine:
                 started.
             RunFailedError: the run has ended, and that cannot be written down.
         """
-        self._loop = asyncio.get_running_loop()
         for site in self.job.sites:
             open_site(self._exchange.site(site), "server", durable=self._options.durable)
         with self.folder.held():
@@ -152,8 +152,8 @@ class Engine:
         with ExitStack() as opened:
             past = self._open_books(opened)
             begun = self._go_on(past) if self._resumed else self._begin()
-            self._watch()
-            opened.callback(self._watch_no_more)
+            self._arrivals.watch(self._mirrors)
+            opened.callback(self._arrivals.close)
             for follower in (self._keep_state, self._keep_log, *self._followers):
                 self._journal.follow(follower)
             try:
@@ -306,18 +306,16 @@ class Engine:
         """
         with contextlib.suppress(*MALFORMED):  # told at the end
             self._final = self._federation.final_model()
-        sites = [self._exchange.site(site) for site in sorted(self._mirrors.keys() - self._roster.dropped)]
-        newest, durable = self._federation.newest, self._options.durable
-        self._told_completed = put_completed(sites, newest, self._identity, durable=durable)
+        self._ends.complete(sorted(self._mirrors.keys() - self._roster.dropped), self._federation.newest)
 
     async def _sit_out(self) -> None:
         """Pause until an outage is over. People may ask meanwhile; nothing else is done."""
         backoff = Backoff()
         self._outages.begin(self.state)
         while not self._outages.is_over(self._journal.append):
-            await self._pause(max(backoff.next(), self._outages.rest.next()))
+            await self._arrivals.pause(max(backoff.next(), self._outages.rest.next()))
             self._take_requests()
-        self._watch()
+        self._arrivals.watch(self._mirrors)  # what was mounted again is another folder
 
     def _fail(self, error: OSError) -> None:
         """End the run for an error in what the event loop calls; the loop would print it and go on."""
@@ -334,10 +332,8 @@ class Engine:
         """
         self._over = True
         self._outages.reserve.release()
-        newest, durable = self._federation.newest, self._options.durable
-        told = self._told_completed if status is RunStatus.COMPLETED else set()
-        for site in self._mirrors.keys() - self._roster.dropped - told:
-            put_end(self._exchange.site(site), newest, status.outcome, reason, self._identity, durable=durable)
+        staying = sorted(self._mirrors.keys() - self._roster.dropped)
+        untold = self._ends.finish(staying, self._federation.newest, status.outcome, reason)
         with contextlib.suppress(OSError):
             self._retention.sweep(self._federation.round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
@@ -361,6 +357,7 @@ class Engine:
             final_model=final,
             metrics=self.state.metrics,
             seconds=time.monotonic() - self.state.monotonic_start,
+            untold=untold,
         )
         with contextlib.suppress(OSError, BadInputError):
             if self._metrics.lacks_rows:
@@ -377,18 +374,6 @@ class Engine:
 
     # What happens meanwhile.
 
-    def _watch(self) -> None:
-        """Watch the run's requests and the sites' results, anew: what was mounted again is another folder."""
-        self._watch_no_more()
-        self._watcher = watcher = Watcher(self._arrived_in_thread, self._exchange.root, self._options.watch)
-        for folder in (self.folder.control, *(self._exchange.site(site).results for site in self._mirrors)):
-            watcher.add(folder)
-
-    def _watch_no_more(self) -> None:
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
-
     def _attend(self, site: str) -> None:
         """Watch a site's results and mirror its logs."""
         if site not in self._mirrors:
@@ -396,8 +381,7 @@ class Engine:
             log = None if self._fleet.same_user else self.folder.logs / f"{site}.log"
             known = self.state.sites.get(site, SiteState()).logged
             self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known, self._server_log.warn)
-            if self._watcher is not None:
-                self._watcher.add(folder.results)
+            self._arrivals.add(folder)
 
     def _joined(self, site: str) -> None:
         if site not in self._mirrors:
@@ -440,20 +424,12 @@ class Engine:
         if not isinstance(event, RunFinished):
             self._server_log.event(event)
 
-    def _arrived_in_thread(self, path: str) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
-            self._loop.call_soon_threadsafe(self._arrived, path)
-
-    def _arrived(self, path: str) -> None:
-        folder = Path(path).parent
-        if folder == self.folder.control:
-            try:
-                self._take_requests()
-            except OSError as error:
-                self._fail(error)
-        elif path.endswith(".json"):
-            self._hints.add(folder.parent.name)
-            self._wake()
+    def _asked(self) -> None:
+        """A person asks for something."""
+        try:
+            self._take_requests()
+        except OSError as error:
+            self._fail(error)
 
     def _take_requests(self) -> None:
         for request in () if self._over else take_requests(self.folder.control):
@@ -465,10 +441,11 @@ class Engine:
                 case Pause() if not self._roster.paused:
                     self._tell(RunPaused(reason=request.reason))
                 case Resume() if (outage := self._outages.current) is not None:
-                    self._tell(RequestRefused(request="resume", reason=outage.reason))
+                    if not self._outages.resume_after():
+                        self._tell(RequestRefused(request="resume", reason=outage.reason))
                 case Resume() if self._roster.paused:
                     self._tell(RunResumed())
-                    self._wake()
+                    self._arrivals.wake()
                 case Drop():
                     self._drop(request.site, f"dropped: {request.reason}")
 
@@ -479,13 +456,8 @@ class Engine:
             self._tell(RequestRefused(request="drop", reason=f"there is no site {site!r}, only {sites}"))
         elif site not in self._roster.dropped:
             self._roster.drop(site, reason)
-            folder, durable = self._exchange.site(site), self._options.durable
-            put_end(folder, self._federation.newest, "FINISHED:ABORTED", reason, self._identity, durable=durable)
+            self._ends.drop(site, self._federation.newest, reason)
             self._fleet.drop(site)
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
     async def _wait(self, seconds: float) -> set[str]:
         """Wait for arrivals, changes of the roster or `seconds`.
@@ -494,11 +466,11 @@ class Engine:
             The sites where something arrived; none means "look everywhere".
         """
         self._fleet.look()
-        if not self._hints or time.monotonic() >= self._chores_at:
+        if not self._arrivals.hints or time.monotonic() >= self._chores_at:
             self._retention.sweep(self._federation.round)
-        if not self._hints:
-            await self._pause(min(seconds, self._fleet.look_every))
-        hints, self._hints = self._hints, set()
+        if not self._arrivals.hints:
+            await self._arrivals.pause(min(seconds, self._fleet.look_every))
+        hints = self._arrivals.take_hints()
         if hints and time.monotonic() < self._chores_at:
             return hints
         self._do_chores()
@@ -515,18 +487,13 @@ class Engine:
         """
         if exchange_id(self._exchange.root) != self._exchange_id:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
+        if time.monotonic() >= self._room_at:
+            self._room_at = time.monotonic() + _ROOM
+            look_for_room(self._exchange.root)
         self._take_requests()
+        self._ends.drop_late(self._federation.newest)
         for mirror in self._mirrors.values():
             mirror.look()
         for site, task_id in self._late.look():
             self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
         self._chores_at = time.monotonic() + _CHORES
-
-    async def _pause(self, seconds: float) -> None:
-        """Let the event loop go on until something happens, `seconds` at most."""
-        self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(seconds, self._wake)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()

@@ -20,11 +20,12 @@ from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState
 from fltui.server.books import MetricsTable
+from fltui.server.deliveries import STALLED
 from fltui.server.late import LateResults
 from fltui.server.past import last_model
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
-from fltui.server.round import STALLED, Round, RoundPlace
+from fltui.server.round import Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
 
 _SETTLING = 3.0

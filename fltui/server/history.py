@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -25,7 +26,7 @@ from fltui.run.events import (
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Chain, read_events
 from fltui.run.models import Models, StoredModel, model_digest
-from fltui.run.seal import DifferenceError
+from fltui.run.seal import DifferenceError, open_plain
 from fltui.run.state import RoundState, RunState, apply
 
 JOURNAL = "journal.jsonl"
@@ -48,7 +49,7 @@ def read_history(
     """
     chain = Chain()
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             for number, event in enumerate(read_events(file, JOURNAL, chain)):
                 if event.seq != number:
                     raise DifferenceError(
@@ -59,6 +60,8 @@ def read_history(
     except FileNotFoundError as error:
         raise DifferenceError(JOURNAL, "is missing") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # of `open_plain`
+            raise DifferenceError(JOURNAL, "is not a plain file") from error
         raise BadInputError(f"journal {path} cannot be read: {error.strerror}") from error
     except BadInputError as error:
         raise DifferenceError(JOURNAL, str(error).removeprefix(f"journal {JOURNAL} ")) from error
@@ -72,8 +75,7 @@ class History:
         state: after all its events.
         last: the last event.
         events: how many there are.
-        unchained: how many of them, from the first, have no chain.
-        head: chain of the last event, empty if it has none.
+        head: chain of the last event; empty without one.
         noted_at: number of the event whose chain a person noted; None if there is none.
         left: bytes behind the last line that counts, of a line that is not whole or holds a zero byte.
         signers: site and public key of every result that the journal calls signed.
@@ -82,7 +84,6 @@ class History:
     state: RunState = field(default_factory=RunState)
     last: AnyEvent | None = None
     events: int = 0
-    unchained: int = 0
     head: str = ""
     noted_at: int | None = None
     left: int = 0
@@ -103,8 +104,7 @@ class History:
         with closing(read_history(folder.journal, history._note_left)) as lines:
             for event, chain in lines:
                 history._take(event)
-                history.unchained += not chain.began
-                history.head = (chain.head or "") if chain.began else ""
+                history.head = chain.head
                 if noted and history.head == noted:
                     history.noted_at = event.seq
         return history

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from fltui.errors import ExchangeError
+from fltui.errors import NotYetError, RefusedError
 from fltui.exchange.layout import SiteFolder
 from fltui.exchange.manifest import MALFORMED, Logged
 from fltui.exchange.npy import open_beneath
@@ -41,7 +41,7 @@ class Mirror:
         log: where its log goes; None where that is the same file already.
         logged: called with every value the script logged.
         known: how many of these values were taken before, by a server of the same run. Of the log, what is there was.
-        told: called with a sentence when a limit is reached, once for each.
+        told: called with a sentence when a limit is reached or a file is none to read, once for each.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Mirror:
         self._report = logged
         self._tell = told
         self._full: set[str] = set()
+        self._told: set[str] = set()
         self._lines = 0
         self._names = {"log": site.log(run).name, "metrics": site.metrics(run).name}
         self._known = known
@@ -88,9 +89,13 @@ class Mirror:
         self._take_metrics()
 
     def _stop(self, what: str, limit: str) -> None:
-        if what not in self._full:
-            self._full.add(what)
-            self._tell(f"site {self._site.name}: logs/{self._names[what]} is followed no longer: {limit}, the most")
+        self._full.add(what)
+        self._say_once(f"end of {what}", f"logs/{self._names[what]} is followed no longer: {limit}, the most")
+
+    def _say_once(self, what: str, sentence: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._tell(f"site {self._site.name}: {sentence}")
 
     def _take_metrics(self) -> None:
         text = self._read("metrics", _LINES_AT_ONCE)
@@ -119,8 +124,11 @@ class Mirror:
         if what in self._full or most <= 0:
             return b""
         try:
-            with open_beneath(self._site.root, "logs", self._names[what], links=None) as fd:
+            with open_beneath(self._site.root, "logs", self._names[what]) as fd:
                 text = os.pread(fd, most, self._done[what])
-        except (ExchangeError, OSError):
+        except RefusedError as error:
+            self._say_once(what, f"{error}; it is not followed")
+            return b""
+        except (NotYetError, OSError):
             return b""
         return text.rstrip(b"\0")  # what a sync engine has made room for, and not delivered yet

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.outage import AWAY, DISK_FULL, exchange_id, has_room
+from fltui.exchange.outage import AWAY, DISK_FULL, check_room, exchange_id, has_room
+from fltui.exchange.sizes import size_text
 from fltui.exchange.watch import Backoff
-from fltui.run.describe import size_text
 from fltui.run.events import AnyEvent, RunPaused, RunResumed, RunStatus
 from fltui.run.folder import RunFolder
 from fltui.run.state import RunState
 
 _LEAST_ROOM = 1 << 18
 """Bytes that have to be free before a run on a full disk goes on, beside its next model."""
+
+_SITES_NEED = 1 << 14
+"""Bytes that sites need for a status and a result's manifest."""
 
 _RESERVE = 1 << 16
 
@@ -88,6 +91,20 @@ def outage_of(
     return None
 
 
+def look_for_room(exchange: Path) -> None:
+    """Notice a full disk, or a broken one, while nothing is to be written: it keeps sites from answering and from
+    saying that they live, and nothing else tells of that.
+
+    Raises:
+        OSError: of an outage.
+    """
+    try:
+        check_room(exchange, _SITES_NEED)
+    except OSError as error:
+        if error.errno in DISK_FULL | AWAY:
+            raise
+
+
 def _device(folder: Path) -> int | None:
     """Which disk a folder is on; None where it is away."""
     try:
@@ -125,9 +142,16 @@ class Outages:
             self._untold.append(event)
 
     def pause_after(self, reason: str) -> None:
-        """A person wants the run to stay paused when the outage is over."""
+        """A person wants the run to stay paused when the outage is over; told with the next look."""
         if not isinstance(self._before, RunPaused):
-            self._before = RunPaused(reason=reason)
+            self._before, self._told = RunPaused(reason=reason), None
+
+    def resume_after(self) -> bool:
+        """A person wants the run to go on when the outage is over; whether it was to stay paused then."""
+        if not isinstance(self._before, RunPaused):
+            return False
+        self._before, self._told = RunResumed(), None
+        return True
 
     def tell(self, append: Callable[[AnyEvent], object]) -> None:
         """Tell what did not fit.
@@ -163,7 +187,7 @@ class Outages:
             return True
         try:
             if self._told != outage.reason:
-                append(RunPaused(reason=outage.reason))
+                append(RunPaused(reason=outage.reason, outage=True, stays=isinstance(self._before, RunPaused)))
                 self._told = outage.reason
                 return False
             if not outage.is_over():

@@ -97,7 +97,7 @@ def unfinished_round(folder: RunFolder, exchange: ExchangeFolder, state: RunStat
     a private copy of a result is gone or damaged, or the sites were told meanwhile that the run is over.
     """
     found = state.rounds.get(state.next_round)
-    if state.status.is_finished or found is None:
+    if found is None or found.ended:
         return None
     entries = [entry for event in found.accepted.values() for entry in event.arrays]
     try:

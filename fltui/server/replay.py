@@ -17,8 +17,8 @@ from fltui.run.folder import RunFolder
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState
+from fltui.server.answers import answer_of
 from fltui.server.history import JOURNAL, Rounds, load_model
-from fltui.server.round import StoreArrays
 from fltui.workflows.workflow import Answer, Request
 
 _NORM_TOLERANCE = 1e-9
@@ -41,13 +41,11 @@ class Replay:
     Attributes:
         done: rounds recomputed.
         signatures: signatures checked.
-        lacks_manifests: results of older versions, kept without their manifests.
     """
 
     def __init__(self, folder: RunFolder, rounds: Rounds, scratch: Path, *, check_arrays: bool) -> None:
         self.done = 0
         self.signatures = 0
-        self.lacks_manifests = 0
         self._folder = folder
         self._rounds = rounds
         self._models = Models(scratch, durable=False)
@@ -139,15 +137,10 @@ class Replay:
 
     def _answer(self, found: RoundState, site: str) -> Answer:
         event = found.accepted[site]
-        if event.manifest:
-            self._check_manifest(event, found.published.get(site, ""))
-        elif event.signed_by or self._rounds.demanded:
-            told = "counts a result without its manifest, so nothing shows that its site has signed it"
-            raise DifferenceError(
-                JOURNAL, told, round=event.round, site=site, expected=self._rounds.keys.get(site, ""), found="none"
-            )
-        else:
-            self.lacks_manifests += 1
+        if not event.manifest:
+            told = "counts a result without its manifest, so nothing shows that its site has sent it"
+            raise DifferenceError(JOURNAL, told, round=event.round, site=site)
+        self._check_manifest(event, found.published.get(site, ""))
         for entry in event.arrays:
             file = f"{entry.blake3}.npy"
             try:
@@ -157,14 +150,7 @@ class Replay:
             except ExchangeError as error:
                 told = f"is not parameter {entry.name!r} of the result: {error}"
                 raise DifferenceError(f"store/{file}", told, round=event.round, site=site) from error
-        return Answer(
-            site=site,
-            params_type=event.params_type,
-            weight=event.weight,
-            metrics=event.metrics,
-            entries={entry.name: entry for entry in event.arrays},
-            arrays=StoreArrays(self._folder.store),
-        )
+        return answer_of(event, self._folder.store)
 
     def _check_manifest(self, event: ResultAccepted, asked: str) -> None:
         """Compare a result's manifest with its event, with the task it answers and with its signature."""

@@ -6,17 +6,17 @@ import contextlib
 import errno
 import math
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
 from fltui.exchange.collect import Copied, Spec, read_result, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
-from fltui.exchange.manifest import ArrayEntry, Result, Task, digest
-from fltui.exchange.npy import NpyReader, open_beneath, read_bytes
+from fltui.exchange.manifest import Result, Task, digest
+from fltui.exchange.npy import open_beneath, read_bytes
 from fltui.exchange.outage import has_room, is_away
 from fltui.exchange.publish import OpenTasks, open_tasks
 from fltui.exchange.signing import NOBODY, Identity
@@ -31,21 +31,11 @@ from fltui.run.events import (
     TaskPublished,
 )
 from fltui.run.state import RoundState
+from fltui.server.answers import answer_of
+from fltui.server.deliveries import Delivery, Pace, traces_of
+from fltui.server.majority import odd_ones_out
 from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
-
-STALLED = 30.0
-"""Seconds in which nothing more comes after which a result whose arrays do not match its manifest is told of."""
-
-_TOUCHED = 10
-"""How many times the patience a result has whose files change nothing but their times: what writes into a file that
-has its size already shows no other change, and what only touches it looks the same."""
-
-_REST_AFTER_READING = 4
-"""How many times as long as it took to read arrays in vain that site's arrays are left alone afterwards, at least."""
-
-_LONGEST_LOOK = 400
-"""Characters that tell what a model looks like."""
 
 _SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
@@ -100,55 +90,6 @@ class _Asked:
     folder: SiteFolder
 
 
-@dataclass(frozen=True)
-class _Traces:
-    """What a delivery changes of a result on disk: what it grows by, and the times of its files."""
-
-    shape: object
-    times: object
-
-
-@dataclass(frozen=True)
-class _Stall:
-    """A result that is not whole: its traces, since when it grows no more, since when its times stand still, and
-    whether that was told."""
-
-    traces: _Traces
-    since: float
-    touched: float
-    told: bool = False
-
-
-@dataclass
-class _Reading:
-    """How a site's arrays were read so far: what was copied, why it was in vain last, until when they rest.
-
-    The rest grows with every reading in vain, whatever happens to the files: a site can have its files looked at as
-    often as it likes, but not read.
-    """
-
-    copied: Copied = field(default_factory=Copied)
-    backoff: Backoff = field(default_factory=Backoff)
-    until: float = -math.inf
-    missing: str = ""
-
-    def was_in_vain(self, missing: str, seconds: float) -> None:
-        """Arrays were read for so long, and do not match."""
-        self.missing = missing
-        self.until = time.monotonic() + max(self.backoff.next(), _REST_AFTER_READING * seconds)
-
-
-class StoreArrays:
-    """Opens private copies by digest."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-
-    def open(self, entry: ArrayEntry) -> NpyReader:
-        """The elements of one array."""
-        return NpyReader(self._store / f"{entry.blake3}.npy", entry.dtype, entry.shape)
-
-
 @dataclass
 class Round:
     """One round while it lasts.
@@ -177,8 +118,7 @@ class Round:
     _open: dict[str, _Asked] = field(default_factory=dict)
     _accepted: dict[str, ResultAccepted] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
-    _stalled: dict[str, _Stall] = field(default_factory=dict)
-    _readings: dict[str, _Reading] = field(default_factory=dict)
+    _deliveries: dict[str, Delivery] = field(default_factory=dict)
     _silent_since: dict[str, float] = field(default_factory=dict)
     _enough_since: float | None = None
     _copy: Path | None = None
@@ -230,9 +170,11 @@ class Round:
             hints = await wait(min(backoff.next(), left))
         self._check_quorum()
         if not self.request.model.entries:
-            self._agree_on_spec()
+            # The answers decide what the model looks like.
+            for site, reason in odd_ones_out(self.request.round, str(self._task_id), self._accepted).items():
+                self._reject(site, reason)
             self._check_quorum()
-        return [self._answer(site) for site in sorted(self._accepted)]
+        return [answer_of(self._accepted[site], self.place.store) for site in sorted(self._accepted)]
 
     def agrees(self, before: RoundState) -> bool:
         """Whether this round's tasks are, byte for byte, those that were published before."""
@@ -349,8 +291,7 @@ class Round:
             return False
 
     def _rests(self, site: str) -> bool:
-        """Whether a site's arrays were read in vain a short while ago."""
-        return site in self._readings and time.monotonic() < self._readings[site].until
+        return site in self._deliveries and self._deliveries[site].rests
 
     def _take(self, site: str, *, at_last: bool = False) -> None:
         """Take the site's answer in if it is there and whole, and the site was not dropped.
@@ -363,8 +304,8 @@ class Round:
         model = self.request.model
         expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
         files: list[str] = []
-        reading = self._readings.setdefault(site, _Reading())
-        read, began = reading.copied.read, time.monotonic()
+        delivery = self._deliveries.setdefault(site, Delivery())
+        read, began = delivery.copied.read, time.monotonic()
         try:
             result, manifest = read_result(asked.folder, asked.task, asked.digest, expected, self.place.identity)
             files = [entry.file for entry in result.arrays]
@@ -372,30 +313,30 @@ class Round:
                 raise RefusedError(
                     f"results/{asked.task.task_id}.json is a DIFF, but there is no model yet to add it to"
                 )
-            if self._rests(site) and not at_last:
-                raise NotYetError(reading.missing)
-            self._drop_superseded(reading.copied, result)
+            if delivery.rests and not at_last:
+                raise NotYetError(delivery.missing)
+            self._drop_superseded(delivery.copied, result)
             self.stored.update(entry.blake3 for entry in result.arrays)
             store_arrays(
                 asked.folder,
                 result,
                 self.place.store,
                 model.open if model.entries else None,
-                copied=reading.copied,
+                copied=delivery.copied,
                 shares=0 if model.entries else len(self._open) + len(self._waiting),
                 manifest=manifest if self.place.keep else b"",
                 durable=self.place.durable,
             )
         except NotYetError as error:
-            if reading.copied.read > read:
-                reading.was_in_vain(str(error), time.monotonic() - began)
+            if delivery.copied.read > read:
+                delivery.was_in_vain(str(error), time.monotonic() - began)
             self._wait_on(site, asked, files, str(error))
             return
         except RefusedError as error:
             self._reject(site, str(error))
             return
         del self._open[site]
-        self._forget_looks(site)
+        self._deliveries.pop(site, None)
         self.arrivals[site] = time.monotonic() - self.started
         self.place.roster.answers[site] += 1
         self._accepted[site] = ResultAccepted(
@@ -415,23 +356,17 @@ class Round:
 
     def _wait_on(self, site: str, asked: _Asked, files: Sequence[str], missing: str) -> None:
         """A result is not whole. If its manifest is there, somebody is delivering it, or nobody any more."""
-        traces, now = _traces(asked.folder.results, asked.task.task_id, files), time.monotonic()
+        traces = traces_of(asked.folder.results, asked.task.task_id, files)
         if traces is None:
             return
-        stall = self._stalled.get(site)
-        if stall is None or traces.shape != stall.traces.shape:
-            self._stalled[site] = _Stall(traces, now, now)
-            self._moved = True
-            return
-        if traces != stall.traces:
-            stall = self._stalled[site] = replace(stall, traces=traces, touched=now)
-        patience = self.place.patience
-        if now - stall.touched > patience or now - stall.since > _TOUCHED * patience:
-            self._reject(site, missing)
-        elif now - stall.since > STALLED and not stall.told:
-            self._stalled[site] = replace(stall, told=True)
-            number, task_id = self.request.round, asked.task.task_id
-            self.place.append(ResultDelayed(round=number, site=site, task_id=task_id, reason=missing))
+        match self._deliveries[site].judge(traces, self.place.patience):
+            case Pace.MOVES:
+                self._moved = True
+            case Pace.STALLED:
+                number, task_id = self.request.round, asked.task.task_id
+                self.place.append(ResultDelayed(round=number, site=site, task_id=task_id, reason=missing))
+            case Pace.GIVEN_UP:
+                self._reject(site, missing)
 
     def _drop_superseded(self, copied: Copied, result: Result) -> None:
         """Remove copies of arrays that the site's newer manifest has no more: many manifests must not fill the disk."""
@@ -441,18 +376,14 @@ class Round:
         if not superseded or self.place.keep:  # an earlier round's result that is kept may be the same
             return
         used = {entry.blake3 for event in self._accepted.values() for entry in event.arrays}
-        used.update(digest for reading in self._readings.values() for _, digest, _ in reading.copied.arrays)
+        used.update(digest for one in self._deliveries.values() for _, digest, _ in one.copied.arrays)
         for _, found, _ in superseded:
             if found not in used:
                 self.place.store.joinpath(f"{found}.npy").unlink(missing_ok=True)
 
-    def _forget_looks(self, site: str) -> None:
-        self._stalled.pop(site, None)
-        self._readings.pop(site, None)
-
     def _reject(self, site: str, reason: str) -> None:
         self._open.pop(site, None)
-        self._forget_looks(site)
+        self._deliveries.pop(site, None)
         self._accepted.pop(site, None)
         self.arrivals.pop(site, None)
         self._failed[site] = reason
@@ -522,64 +453,3 @@ class Round:
         raise RunFailedError(
             f"round {request.round}: {len(self._accepted)} of {asked} sites answered, {need}; {causes}"
         )
-
-    def _agree_on_spec(self) -> None:
-        """In a round without a model the answers decide what the model looks like, by majority, never by who was first.
-
-        Raises:
-            RunFailedError: no majority.
-        """
-        looks = {site: _look_of(event.arrays) for site, event in self._accepted.items()}
-        counts = Counter(looks.values()).most_common()
-        if len(counts) < 2:
-            return
-        if counts[0][1] == counts[1][1]:
-            told = "; ".join(f"{site} sent {_shortened(look)}" for site, look in sorted(looks.items()))
-            raise RunFailedError(
-                f"round {self.request.round}: the sites disagree on the model and there is none to compare with: "
-                f"{told}; give FedAvg an initial model"
-            )
-        for site, look in sorted(looks.items()):
-            if look != counts[0][0]:
-                holds = f"results/{self._task_id}.json holds {_shortened(look)}"
-                most = f"{counts[0][1]} of {len(looks)} sites sent {_shortened(counts[0][0])}"
-                self._reject(site, f"{holds}, while {most}")
-
-    def _answer(self, site: str) -> Answer:
-        event = self._accepted[site]
-        return Answer(
-            site=site,
-            params_type=event.params_type,
-            weight=event.weight,
-            metrics=event.metrics,
-            entries={entry.name: entry for entry in event.arrays},
-            arrays=StoreArrays(self.place.store),
-        )
-
-
-def _look_of(arrays: Sequence[ArrayEntry]) -> str:
-    """Names, dtypes and shapes as text, which is not short."""
-    entries = sorted(arrays, key=lambda entry: entry.name)
-    return ", ".join(f"{entry.name!r} {entry.dtype} {tuple(entry.shape)}" for entry in entries)
-
-
-def _shortened(look: str) -> str:
-    return look if len(look) <= _LONGEST_LOOK else f"{look[: _LONGEST_LOOK - 1]}…"
-
-
-def _traces(results: Path, task_id: str, files: Sequence[str]) -> _Traces | None:
-    """What a change of a result on disk would change; None without a manifest."""
-    try:
-        manifest = (results / f"{task_id}.json").lstat()
-    except OSError:
-        return None
-    shape: list[object] = [manifest.st_size]
-    times: list[object] = [manifest.st_ino, manifest.st_mtime_ns]
-    for file in files:
-        try:
-            found = (results / task_id / file).lstat()
-        except OSError:
-            continue
-        shape.append((file, found.st_ino, found.st_size, getattr(found, "st_blocks", 0)))
-        times.append(found.st_mtime_ns)
-    return _Traces(shape, times)

@@ -18,7 +18,7 @@ from fltui.exchange.signing import check_key, fingerprint
 from fltui.job.folder import load_job
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
-from fltui.run.seal import DifferenceError, check_seal
+from fltui.run.seal import DifferenceError, check_plain, check_seal
 from fltui.server.history import JOURNAL, History, Rounds, whose
 from fltui.server.replay import EndOfRecordError, Replay
 from fltui.workflows.workflow import Workflow
@@ -38,7 +38,7 @@ class Verified:
         run: its id.
         state: its status, as the journal has it.
         events: lines of the journal that were read.
-        head: chain of the last one; empty where the journal has none.
+        head: chain of the last one; empty where there is none.
         files: how many were compared with the seal.
         rounds: how many are finished.
         recomputed: how many of them were recomputed.
@@ -81,6 +81,8 @@ def verify(
         _verify(folder, noted, report, trusted, found)
     except DifferenceError as error:
         found.difference = error
+    except OSError as error:
+        raise BadInputError(f"run {folder.run} cannot be read: {error.strerror} ({error.filename})") from error
     return found
 
 
@@ -109,6 +111,8 @@ def _verify(folder: RunFolder, noted: str, report: Report, trusted: Trusted, fou
             "then, in which case 'fltui resume' ends the run",
         )
     else:
+        if not is_alive:
+            check_plain(folder)
         _note_what_is_open(history, found, is_alive=is_alive)
     if history.signers:
         _check_keys(history, trusted(), found)
@@ -117,10 +121,6 @@ def _verify(folder: RunFolder, noted: str, report: Report, trusted: Trusted, fou
 
 
 def _check_chain(folder: RunFolder, history: History, noted: str, found: Verified) -> None:
-    if history.unchained == history.events:
-        found.notes.append("the journal has no chain: it is of an older version, and an edit of it may not be found")
-    elif history.unchained:
-        found.notes.append(f"the first {history.unchained} events are of an older version; the chain began after them")
     if noted and history.noted_at is None:
         raise DifferenceError(JOURNAL, "is not the one that was noted", expected=noted, found=history.head)
     if history.noted_at is not None and history.noted_at < history.events - 1:
@@ -220,10 +220,6 @@ def _recompute(folder: RunFolder, rounds: Rounds, workflow: Workflow, found: Ver
                 pass
             except (RunFailedError, ExchangeError) as error:
                 raise DifferenceError(JOURNAL, f"has a round that cannot be recomputed: {error}") from error
-            if replay.lacks_manifests:
-                found.notes.append(
-                    f"{replay.lacks_manifests} results are of an older version, kept without their manifests"
-                )
             return replay.done, replay.signatures
     except OSError as error:
         where = error.filename or tempfile.gettempdir()

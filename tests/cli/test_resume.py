@@ -351,3 +351,35 @@ def test_a_damaged_model_is_not_trained_on(tmp_path: Path, spoil: Any) -> None:
     spoil(run)
     done = fltui(tmp_path, "resume", "last")
     assert (done.code, "models/round-0002, is damaged" in done.err) == (1, True), done.err
+
+
+def test_a_resume_that_was_killed_before_its_first_round_changes_nothing_for_the_next(
+    tmp_path: Path, undisturbed: Done
+) -> None:
+    gates = Gate(tmp_path / "gate-a"), Gate(tmp_path / "gate-b")
+    scripts = {"a": drifting(0.3, gates[0].line(1), LOGS), "b": drifting(0.7, gates[1].line(1))}
+    job = write_job(tmp_path / "job", scripts, ROUNDS)
+    clients = [("client", tmp_path / "job" / f"{site}.py", "--site", site) for site in "ab"]
+    with (
+        started(tmp_path, "server", job, "--json") as server,
+        started(tmp_path, *clients[0]) as a,
+        started(tmp_path, *clients[1]) as b,
+    ):
+        events_until(server, "round_finished")
+        for _ in "ab":
+            events_until(server, "task_published")
+        assert fltui(tmp_path, "abort", "last").code == 0
+        for gate in gates:
+            gate.open()
+        assert (server.wait(), a.wait(), b.wait()) == (3, 3, 3)
+    with started(tmp_path, "resume", "last", "--json") as server:
+        events_until(server, "run_resumed")
+        server.kill()
+    for end in (tmp_path / "exchange").glob("*/tasks/*.end.*"):
+        end.unlink()  # what it does next
+    with started(tmp_path, "resume", "last", "--json") as server:
+        events_until(server, "run_resumed")
+        with started(tmp_path, *clients[0]) as a, started(tmp_path, *clients[1]) as b:
+            assert (server.wait(), a.wait(), b.wait()) == (0, 0, 0)
+    check(tmp_path, undisturbed)
+    assert attempts(tmp_path) == {0: {"a01"}, 1: {"a02"}, 2: {"a01"}, 3: {"a01"}}

@@ -265,3 +265,22 @@ def test_patience_ends(busy: tuple[RunFolder, Journal], monkeypatch: pytest.Monk
     monkeypatch.setattr(steer, "_PATIENCE", 0.05)
     with pytest.raises(RunFailedError, match=r"did not hear the request within 0\.05 s"):
         steer.ask_and_wait(busy[0], control.Pause(), lambda _: False)
+
+
+def test_a_run_that_waits_for_its_exchange_is_steered_by_what_people_wish_afterwards(tmp_path: Path) -> None:
+    job = write_job(tmp_path / "job", {"a": ENDLESS})
+    with started(tmp_path, "run", job, "--json") as process:
+        events_until(process, "task_published")
+        (tmp_path / "exchange").rename(tmp_path / "away")
+        assert events_until(process, "run_paused")[-1]["outage"] is True
+        done = fltui(tmp_path, "resume", "last")
+        assert (done.code, "cannot be resumed now: the exchange folder" in done.err) == (2, True), done.err
+        assert fltui(tmp_path, "pause", "last").code == 0
+        assert state_of(tmp_path).is_held
+        done = fltui(tmp_path, "resume", "last")
+        assert (done.code, "is resumed when it can: the exchange folder" in done.out) == (0, True), done.err
+        assert not state_of(tmp_path).is_held
+        assert fltui(tmp_path, "abort", "last").code == 0
+        end = events_until(process, "run_finished")[-1]
+        assert (process.wait(), end["untold"]) == (3, ["a"])
+    assert processes_of(tmp_path) == []

@@ -13,7 +13,7 @@ from fltui.exchange.signing import Identity, signature_fault
 from fltui.run.folder import RunFolder, create_run
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState
-from fltui.server.ends import end_dead_runs, put_completed, put_end
+from fltui.server.ends import Ends, end_dead_runs, put_end
 from fltui.server.past import Past, reopen_sites
 from tests.exchange.signers import signer
 
@@ -87,7 +87,7 @@ def test_a_site_cannot_end_a_run_for_another_site(tmp_path: Path, part: str) -> 
     before = files(other)
     linked(exchange, part, PARTS[part])
     put_end(exchange.site("a"), task_id, "FINISHED:ABORTED", "dropped: wrong data", IDENTITY)
-    put_completed([exchange.site("a")], task_id, IDENTITY)
+    Ends(exchange, IDENTITY, durable=False).complete(["a"], task_id)
     end_dead_runs(exchange, run.root.parent, identity=IDENTITY)
     assert files(other) == before
 

@@ -17,12 +17,14 @@ from fltui.exchange.publish import OpenTasks, open_exchange, open_tasks
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.run import control
+from fltui.run.describe import describe
 from fltui.run.events import AnyEvent, RunFinished, RunPaused, RunResumed, RunStatus, SiteJoined, SiteLost
 from fltui.run.folder import RunFolder, create_run
 from fltui.run.journal import Journal, read_journal
 from fltui.run.logs import read_log
 from fltui.run.options import RunMode, RunOptions
 from fltui.server.engine import Engine
+from fltui.server.federation import RunFederation
 from fltui.server.roster import Roster, Wait
 from fltui.workflows.workflow import Federation, Workflow
 from tests.server.plays import Play
@@ -83,6 +85,18 @@ class Idle(Workflow):
             await asyncio.Event().wait()
         finally:
             self.left = True
+
+
+@dataclass
+class Busy(Idle):
+    """An idle workflow that lets the engine attend to what happens."""
+
+    async def run(self, federation: Federation) -> None:
+        """See `Workflow.run`."""
+        assert isinstance(federation, RunFederation)
+        self.step(federation)
+        while True:
+            await federation.wait(0.01)
 
 
 @dataclass
@@ -306,3 +320,32 @@ def test_a_run_that_completes_tells_each_site_once_and_who_missed_it_again(
     monkeypatch.setattr("fltui.server.ends.open_tasks", counted)
     Play(tmp_path, rounds=1).run()
     assert ends == told
+
+
+async def test_sites_that_could_not_be_told_of_the_end_are_named(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(site: SiteFolder) -> AbstractContextManager[OpenTasks]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(site.tasks))
+
+    monkeypatch.setattr("fltui.server.ends.open_tasks", refused)
+    engine = table.engine()
+    table.workflow.step = lambda _: engine.abort("enough")
+    end = await asyncio.wait_for(engine.run(), 20)
+    assert (end.state, end.untold) == (RunStatus.ABORTED, sorted(table.fleet.roster.present))
+    assert describe(end)[1].endswith(f"; {', '.join(end.untold)} could not be told")
+
+
+async def test_a_dropped_site_is_told_as_soon_as_it_can_be(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[str] = []
+
+    def late(site: SiteFolder) -> AbstractContextManager[OpenTasks]:
+        tries.append(site.name)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "Permission denied", str(site.tasks))
+        asyncio.get_running_loop().call_soon(engine.abort, "enough")
+        return open_tasks(site)
+
+    monkeypatch.setattr("fltui.server.ends.open_tasks", late)
+    table.workflow = Busy(lambda _: control.ask(table.folder, control.Drop("a", "wrong data")))
+    engine = table.engine()
+    end = await asyncio.wait_for(engine.run(), 20)
+    assert (end.untold, tries[:3]) == ([], ["a"] * 3)

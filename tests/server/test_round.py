@@ -24,8 +24,9 @@ from fltui.exchange.publish import OpenTasks, open_exchange, open_site, put_arra
 from fltui.model import Params, ParamsType
 from fltui.run.events import Event, ResultDelayed, ResultRejected
 from fltui.run.models import Models
+from fltui.server.deliveries import STALLED
 from fltui.server.roster import Roster
-from fltui.server.round import STALLED, Round, RoundPlace
+from fltui.server.round import Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
 
 RUN = "hello-20260101T000000Z-abcd"

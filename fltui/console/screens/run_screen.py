@@ -437,9 +437,9 @@ class RunScreen(Screen[None]):
             case "abort" | "drop":
                 return goes_on
             case "pause":
-                return goes_on and state.status is not RunStatus.PAUSED
+                return goes_on and not state.is_held
             case "proceed":
-                return goes_on and state.status is RunStatus.PAUSED
+                return goes_on and state.is_held
             case "play":
                 return self._feed.opened and not goes_on and not played
             case "halt":
