@@ -23,6 +23,7 @@ from fltui.run.events import (
     TaskPublished,
 )
 from fltui.run.folder import RunFolder
+from fltui.run.journal import chained
 
 _SITES = 20
 
@@ -78,11 +79,12 @@ def write_journal(path: Path, events: int) -> int:
             )
         )
         number += 1
-    encoder = msgspec.json.Encoder()
+    head = ""
     with path.open("wb") as journal:
         for seq, event in enumerate(found):
             stamped = msgspec.structs.replace(event, seq=seq, time=1e9 + seq * 1e-3, monotonic=seq * 1e-3)
-            journal.write(encoder.encode(stamped) + b"\n")
+            line, head = chained(stamped, head)
+            journal.write(line)
     return len(found)
 
 

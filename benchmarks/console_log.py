@@ -23,14 +23,13 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
 from textual.app import App, ComposeResult
 
 from fltui.console.runs.follow import Follower
 from fltui.console.widgets.log import LogPanel
 from fltui.run.events import RunStarted
 from fltui.run.folder import RunFolder
-from fltui.run.journal import to_json
+from fltui.run.journal import chained
 
 RATE = 10_000
 """Lines a second."""
@@ -178,7 +177,7 @@ def measure(seconds: float = 60) -> dict[str, float]:
                 total_rounds=1,
                 exchange="/exchange",
             )
-            folder.journal.write_bytes(msgspec.json.encode(to_json(event)) + b"\n")
+            folder.journal.write_bytes(chained(event, "")[0])
             measured = _run(folder, seconds, terminal=name == "terminal")
         found |= {f"{name}_{key}": value for key, value in measured.items()}
     return found

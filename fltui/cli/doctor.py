@@ -23,9 +23,20 @@ _NAME_WIDTH = 16
 _WIDEST = 120
 
 
+def _folder(text: str | Path) -> Path:
+    """The folder that a person names; `Path` would take no name for the current one.
+
+    Raises:
+        BadInputError: it has no name.
+    """
+    if not str(text).strip():
+        raise BadInputError("no exchange folder is named, the name is empty; '.' is the current folder")
+    return Path(text)
+
+
 def doctor(
     exchange: Annotated[
-        Path, typer.Argument(metavar="EXCHANGE", help="The exchange folder; it need not exist yet.", readable=False)
+        Path, typer.Argument(metavar="EXCHANGE", help="The exchange folder; it need not exist yet.", parser=_folder)
     ],
     side: Annotated[
         str, typer.Option("--as", metavar="SIDE", help="Who asks: 'server' or a site's name; found out by default.")

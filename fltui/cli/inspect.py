@@ -13,13 +13,13 @@ from fltui.cli.history import show
 from fltui.cli.options import Json, say, say_json
 from fltui.errors import BadInputError, ExchangeError, RefusedError
 from fltui.exchange.collect import read_status
-from fltui.exchange.layout import ExchangeFolder, SiteFolder
+from fltui.exchange.layout import ABOUT, ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import End, ExchangeAbout, Result, Status, Task, decode, decode_manifest
 from fltui.exchange.npy import map_array, open_beneath, read_checked
-from fltui.run.describe import size_text
+from fltui.exchange.sizes import size_text
 
 _SHOWN = 20
-_KINDS: dict[str, type[msgspec.Struct]] = {"status.json": Status, "exchange.json": ExchangeAbout}
+_KINDS: dict[str, type[msgspec.Struct]] = {"status.json": Status, ABOUT: ExchangeAbout}
 
 
 def inspect(
@@ -63,7 +63,7 @@ def _flat(item: dict[str, Any]) -> str:
 
 def _inspect(path: Path) -> dict[str, Any]:
     if path.is_dir():
-        if (path / "exchange.json").is_file():
+        if (path / ABOUT).is_file():
             return _inspect_exchange(path)
         if (path / "tasks").is_dir() or (path / "results").is_dir():
             return _inspect_site(SiteFolder(path.absolute(), path.absolute().name))
@@ -154,4 +154,4 @@ def _documents(folder: Path) -> list[Any]:
 
 
 def _inspect_exchange(path: Path) -> dict[str, Any]:
-    return {**_inspect_document(path / "exchange.json"), "sites": [site.name for site in ExchangeFolder(path).sites()]}
+    return {**_inspect_document(path / ABOUT), "sites": [site.name for site in ExchangeFolder(path).sites()]}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +13,8 @@ import typer
 from fltui.cli.options import Json, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, check_owner, keys_path, read_public
-from fltui.exchange.signing import SERVER, check_key, fingerprint
+from fltui.exchange.layout import SERVER
+from fltui.exchange.signing import check_key, fingerprint
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -63,32 +67,48 @@ def trust(
     Example: fltui keys trust server /media/stick/server.pub
     """
     check_owner(name)
-    public = key if _looks_like_a_key(key) else _from_file(key)
-    added = Keys(keys_path()).trust(name, public, replace=replace)
+    digits = key.strip().lower()
+    public = check_key(digits, "this") if re.fullmatch("[0-9a-f]{64}", digits) else _from_file(key)
+    keys = Keys(keys_path())
+    added = keys.trust(name, public, replace=replace)
+    others = [other for other, known in keys.all_trusted().items() if known == public and other != name]
     if json:
-        say_json({**_told(name, public), "added": added})
+        say_json({**_told(name, public), "added": added, "also_trusted_as": others})
         return
     say(f"key of {name} is trusted{'' if added else ' already'}; fingerprint {fingerprint(public)}")
     if added:
         say("next: compare this fingerprint with the one that its owner sees, by telephone or in person")
+    if others:
+        say(f"warning: the same key is trusted as that of {', '.join(others)}: each of them can sign for the others")
 
 
 @app.command("list")
 def list_keys(json: Json = False) -> None:
-    """List the own keys and the trusted ones.
+    """List the own keys and the trusted ones. Exits with 1 if one of them cannot be used; it says why.
 
     Example: fltui keys list
     """
+    from fltui import cli
+
     keys = Keys(keys_path())
-    found = [("own", name, keys.signer(name).public) for name in keys.names()]
-    found += [("trusted", name, public) for name, public in keys.all_trusted().items()]
+    found: list[tuple[str, str, Callable[[], str]]] = []
+    found += [("own", name, partial(_own, keys, name)) for name in keys.names()]
+    found += [("trusted", name, partial(read_public, keys.trusted(name))) for name in keys.trusted_names()]
     if not found and not json:
         say(f"no keys in {keys.root}; 'fltui keys init NAME' makes one")
-    for kind, name, public in found:
+    damaged = 0
+    for kind, name, read in found:
+        try:
+            public, fault = read(), ""
+        except BadInputError as error:
+            public, fault = "", str(error)
+            damaged += 1
         if json:
-            say_json({"kind": kind, **_told(name, public)})
+            say_json({"kind": kind, **(_told(name, public) if public else {"name": name, "damaged": fault})})
         else:
-            say(f"{kind:9}{name:20} {fingerprint(public)}")
+            say(f"{kind:9}{name:20} {fingerprint(public) if public else f'DAMAGED: {fault}'}")
+    if damaged:
+        raise typer.Exit(cli.FAILED)
 
 
 @app.command()
@@ -117,12 +137,8 @@ def _told(name: str, public: str) -> dict[str, Any]:
     return {"name": name, "public_key": public, "fingerprint": fingerprint(public)}
 
 
-def _looks_like_a_key(text: str) -> bool:
-    try:
-        check_key(text, "")
-    except BadInputError:
-        return False
-    return True
+def _own(keys: Keys, name: str) -> str:
+    return keys.signer(name).public
 
 
 def _from_file(text: str) -> str:

@@ -15,7 +15,7 @@ import typer
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path
-from fltui.run.folder import RunFolder, find_run
+from fltui.run.folder import RunFolder, check_run_name, find_run
 
 if TYPE_CHECKING:
     from fltui.server.verify import Report, Verified
@@ -28,8 +28,8 @@ def verify(
     run: RunName,
     runs: Runs = DEFAULT_RUNS,
     head: Annotated[
-        str, typer.Option(help="The head of the journal, as printed when the run ended and noted elsewhere.")
-    ] = "",
+        str | None, typer.Option(help="The head of the journal, as printed when the run ended and noted elsewhere.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Verify a run: its journal, its files, and every round recomputed from the results that were kept.
@@ -44,8 +44,8 @@ def verify(
     from fltui import cli
     from fltui.server.verify import verify as verify_run
 
-    noted = head.lower()
-    if noted and not re.fullmatch("[0-9a-f]{64}", noted):
+    noted = (head or "").strip().lower()
+    if head is not None and not re.fullmatch("[0-9a-f]{64}", noted):
         raise BadInputError(f"--head is {head[:80]!r}, expected 64 digits 0-9a-f, as a run prints them at its end")
     folder = _find(run, runs.absolute())
     with _progress() as report:
@@ -66,8 +66,9 @@ def _find(run: str, runs: Path) -> RunFolder:
     Raises:
         BadInputError: see `find_run`.
     """
+    check_run_name(run)
     for folder in (RunFolder(Path(run).absolute()), RunFolder(runs / run)):
-        if not folder.journal.exists() and (folder.seal.is_file() or (folder.job / "meta.json").is_file()):
+        if not folder.journal.is_file() and (folder.seal.is_file() or (folder.job / "meta.json").is_file()):
             return folder
     return find_run(run, runs)
 
@@ -94,7 +95,7 @@ def _as_json(folder: RunFolder, found: Verified) -> dict[str, Any]:
 def _say(found: Verified) -> None:
     say(f"run {found.run}  {found.state or 'UNREADABLE'}")
     if found.events:
-        say(f"  journal: {found.events} events{f', head {found.head}' if found.head else ', no chain'}")
+        say(f"  journal: {found.events} events, head {found.head}")
     if found.difference is not None:
         return
     if found.files:

@@ -10,10 +10,10 @@ import sys
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, SignatureError
 from fltui.exchange.collect import read_task
-from fltui.exchange.layout import SiteFolder, TaskId
+from fltui.exchange.layout import SERVER, SiteFolder, TaskId
 from fltui.exchange.manifest import MANIFEST_LIMIT, End, Task, decode
 from fltui.exchange.npy import open_beneath, read_bytes
-from fltui.exchange.signing import SERVER, Identity
+from fltui.exchange.signing import Identity
 from fltui.exchange.visible import visible
 
 

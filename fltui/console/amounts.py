@@ -1,4 +1,4 @@
-"""Times and values in the few cells of a column. Sizes are told by `fltui.run.describe.size_text`, as in the log."""
+"""Times and values in the few cells of a column. Sizes are told by `fltui.exchange.sizes.size_text`, as in the log."""
 
 from __future__ import annotations
 

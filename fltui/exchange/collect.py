@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError
 from fltui.exchange.durable import sync_folder
-from fltui.exchange.layout import SiteFolder, TaskId, array_files
+from fltui.exchange.layout import SERVER, SiteFolder, TaskId, array_files
 from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, decode, digest
 from fltui.exchange.npy import (
     NpyReader,
@@ -35,7 +35,7 @@ from fltui.exchange.npy import (
     write_all,
 )
 from fltui.exchange.publish import put_bytes
-from fltui.exchange.signing import NOBODY, SERVER, Identity
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.model import NUM_STEPS, Params, ParamsType
 
 Spec = Mapping[str, tuple[str, tuple[int, ...]]]

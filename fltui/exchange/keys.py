@@ -20,9 +20,9 @@ from pathlib import Path
 from fltui.errors import BadInputError, ExchangeError
 from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, sync_folder
-from fltui.exchange.layout import ExchangeFolder, check_site, is_site
+from fltui.exchange.layout import ABOUT, SERVER, ExchangeFolder, check_site, is_site
 from fltui.exchange.npy import write_all
-from fltui.exchange.signing import SERVER, Identity, Signer, check_key, fingerprint
+from fltui.exchange.signing import Identity, Signer, check_key, fingerprint
 
 _LARGEST = 4096
 """Bytes of a key's file that are read."""
@@ -124,7 +124,10 @@ class Keys:
         try:
             key = load_pem_private_key(text, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise BadInputError(f"private key {path} is damaged or none: {error}") from error
+            raise BadInputError(
+                f"private key {path} is damaged or none: expected what 'fltui keys init' writes, PKCS #8 in PEM "
+                "without a passphrase"
+            ) from error
         if not isinstance(key, Ed25519PrivateKey):
             raise BadInputError(f"private key {path} is not an Ed25519 key")
         return Signer(key)
@@ -156,13 +159,21 @@ class Keys:
         Raises:
             BadInputError: one cannot be read, or others can put keys there.
         """
+        return {name: read_public(self.trusted(name)) for name in self.trusted_names()}
+
+    def trusted_names(self) -> list[str]:
+        """Whose keys are trusted here, whether or not the keys are whole.
+
+        Raises:
+            BadInputError: others can put keys there.
+        """
         folder = self.root / "trusted"
         names = _names(folder, ".pub")
         if names:
             _check_outside(folder)
             _check_private(self.root)
             _check_private(folder)
-        return {name: read_public(self.trusted(name)) for name in names}
+        return names
 
     def _open_folder(self, folder: Path) -> None:
         """Make a folder for keys."""
@@ -188,7 +199,7 @@ class Keys:
 
 
 def read_public(path: Path) -> str:
-    """The public key in a file.
+    """The public key in a file; its digits may be in upper case.
 
     Raises:
         BadInputError: there is none.
@@ -202,7 +213,7 @@ def read_public(path: Path) -> str:
         raise BadInputError(
             f"{path} is a private key; take the file beside it that ends with .pub, and give this one away to nobody"
         )
-    return check_key(text, str(path))
+    return check_key(text.lower(), str(path))
 
 
 def server_identity(keys: Keys, sites: Iterable[str], *, demanded: bool) -> Identity:
@@ -282,7 +293,7 @@ def _check_outside(folder: Path) -> None:
     resolved = folder.resolve()
     for above in (resolved, *resolved.parents):
         # A folder above that this user cannot look into is none that these functions complain of.
-        if os.path.isfile(above / "exchange.json") or all(map(os.path.isdir, (above / "tasks", above / "results"))):  # noqa: PTH113
+        if os.path.isfile(above / ABOUT) or all(map(os.path.isdir, (above / "tasks", above / "results"))):  # noqa: PTH113
             raise BadInputError(
                 f"keys cannot be in {folder}: {above} is an exchange, or a site's folder of one, which others read; "
                 "set FLTUI_KEYS to a folder of your own"

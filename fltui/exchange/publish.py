@@ -19,7 +19,7 @@ from fltui.errors import BadInputError, ExchangeError, NotYetError
 from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, naming, sync_folder
 from fltui.exchange.held import Folder
-from fltui.exchange.layout import HIDDEN, PROTOCOL, ExchangeFolder, SiteFolder, TaskId, array_files
+from fltui.exchange.layout import HIDDEN, PROTOCOL, SERVER, ExchangeFolder, SiteFolder, TaskId, array_files
 from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, encode
 from fltui.exchange.npy import write_all, write_array
@@ -214,7 +214,7 @@ def open_tasks(site: SiteFolder) -> Iterator[OpenTasks]:
     """
     with Folder(site.root.parent).open_linked(site.root.name) as root:
         _check_own(site, root)
-        with root.open(site.tasks.name) as tasks, root.open(site.staging("server").name) as staging:
+        with root.open(site.tasks.name) as tasks, root.open(site.staging(SERVER).name) as staging:
             yield OpenTasks(tasks, staging)
 
 
@@ -248,7 +248,7 @@ def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
         BadInputError: a folder cannot be made or written, or is a link: what is written would go where that leads.
     """
     needed = [site.tasks, site.results, site.staging(side)] + ([site.logs] if side == "site" else [])
-    written = site.tasks if side == "server" else site.results
+    written = site.tasks if side == SERVER else site.results
     try:
         make_folder(site.root, durable=durable)
         for folder in needed:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 # The library behind the keys takes longer to import than all of the client: it is loaded where a key is in use.
 
-SERVER = "server"
-"""Whose key signs tasks and ends; no site has this name."""
-
 DOMAIN = b"fltui manifest v1\n"
 """Stands before a manifest's bytes in what is signed, so that no signature of something else is one of a manifest."""
 
@@ -38,17 +35,35 @@ _TAIL = re.compile(rb',\n "signature": "([0-9a-f]{128})"\n\}\n\Z')
 _TAIL_LENGTH = len(b',\n "signature": ""\n}\n') + 128
 _KEY = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
+# The eight points whose order divides 8, in all their encodings but for the highest bit, the sign of x: y = 0, 1 and
+# -1, the two y of the points of order 8, and p and p + 1, which are 0 and 1 written otherwise (p = 2**255 - 19). With
+# such a key, signatures that anybody can make up are right; neither RFC 8032 nor the library refuses it. The same list
+# is in libsodium (`ge25519_has_small_order`); the tests compute it anew from the curve.
+_LOW_ORDER = frozenset(
+    {
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    }
+)
+
 Manifest = Task | Result | End
 
 
 def check_key(text: str, where: str) -> str:
-    """Return `text` if it is a public key: 64 hexadecimal digits.
+    """Return `text` if it is a public key: 64 hexadecimal digits, not of a point of low order.
 
     Raises:
         BadInputError: it is not.
     """
     if not _KEY.fullmatch(text):
         raise BadInputError(f"{where} is no public key: found {text[:80]!r}, expected 64 digits 0-9a-f")
+    if text[:-2] + f"{int(text[-2:], 16) & 0x7F:02x}" in _LOW_ORDER:
+        raise BadInputError(f"{where} is no public key: anybody can sign for {text}, without a private key")
     return text
 
 

@@ -168,12 +168,23 @@ def _begun(folder: RunFolder) -> tuple[str, int]:
         return run_stamp(folder.run), 0
 
 
+def check_run_name(name: str) -> None:
+    """Make sure that a person has named a run at all: an empty name is the beginning of every id.
+
+    Raises:
+        BadInputError: `name` is empty.
+    """
+    if not name.strip():
+        raise BadInputError("no run is named, the name is empty: give a run's id, its beginning or end, or 'last'")
+
+
 def find_run(name: str, runs: Path) -> RunFolder:
     """The run that a person means: a folder, an id, the end of an id, or ``last``.
 
     Raises:
         BadInputError: there is none, or more than one.
     """
+    check_run_name(name)
     if (Path(name) / "journal.jsonl").is_file():
         return RunFolder(Path(name).resolve())
     known = list(list_runs(runs))

@@ -19,7 +19,7 @@ import msgspec
 from fltui.errors import BadInputError
 from fltui.exchange.append import append_line
 from fltui.exchange.durable import sync_folder
-from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.manifest import MALFORMED, MANIFEST_LIMIT
 from fltui.run.events import AnyEvent, Event, MetricLogged, ModelSaved, RoundStarted
 
 _encoder = msgspec.json.Encoder()
@@ -28,6 +28,9 @@ _E = TypeVar("_E", bound=Event)
 
 _CARRIED = (MetricLogged, RoundStarted, ModelSaved)
 """Events from which nothing follows but other events: they are synced with the next one."""
+
+_LONGEST = 4 * MANIFEST_LIMIT
+"""Bytes of the longest line that is read; an event tells of one manifest at most."""
 
 _SPLICE = b',"chain":"'
 _CHAIN_END = -len(b'"}\n')
@@ -44,45 +47,47 @@ class Chain:
     """The chain of a journal while its lines are read, front to back.
 
     Args:
-        head: chain of the line before the first one that is read; none to take the first chain there is as given.
+        head: chain of the line before the first one that is read.
 
     Attributes:
-        head: chain of the last line; empty before the first, None where it cannot be known.
-        began: whether a line had one. Journals of older versions have none; where such a run was resumed, the first
-            chain covers the lines before it, too.
+        head: chain of the last line; empty before the first, and where there is none, so that nothing follows.
     """
 
-    def __init__(self, head: str | None = "") -> None:
-        self._head = None if head is None else head.encode()
-        self.began = bool(head)
+    def __init__(self, head: bytes = b"") -> None:
+        self._head = head
 
     @classmethod
     def at(cls, file: BinaryIO) -> Chain:
         """The chain at the position of `file`, which is the beginning of a line."""
         at = file.tell()
-        if at < _TAIL:
-            return cls("" if not at else None)
-        file.seek(at - _TAIL)
-        tail = file.read(_TAIL)
-        return cls(tail[_CHAIN_AT:_CHAIN_END].decode("ascii", "replace") if tail.startswith(_SPLICE) else None)
+        file.seek(max(at - _TAIL, 0))
+        tail = file.read(min(at, _TAIL))
+        return cls(tail[_CHAIN_AT:_CHAIN_END] if tail.startswith(_SPLICE) else b"")
 
     @property
-    def head(self) -> str | None:
+    def head(self) -> str:
         """See the class."""
-        return None if self._head is None else self._head.decode()
+        return self._head.decode("ascii", "replace")
 
     def follows(self, line: bytes) -> bool:
         """Whether a whole line, of valid JSON, follows from those before; if so, the chain goes on with it."""
-        head = self._head
-        if line[-_TAIL:_CHAIN_AT] == _SPLICE:
-            found = line[_CHAIN_AT:_CHAIN_END]
-            if head is not None and _chain(head, line[:-_TAIL]) != found:
-                return False
-            self._head, self.began = found, True
-            return True
-        if head is not None:
-            self._head = _chain(head, line[:-1])
-        return not self.began
+        found = line[_CHAIN_AT:_CHAIN_END]
+        if line[-_TAIL:_CHAIN_AT] != _SPLICE or _chain(self._head, line[:-_TAIL]) != found:
+            return False
+        self._head = found
+        return True
+
+
+def chained(event: Event, before: str) -> tuple[bytes, str]:
+    """The line of an event, and its chain.
+
+    Args:
+        event: with its number and times.
+        before: chain of the line before; empty for the first.
+    """
+    text = _encoder.encode(event)[:-1]
+    head = _chain(before.encode(), text)
+    return b'%b%b%b"}\n' % (text, _SPLICE, head), head.decode()
 
 
 def _chain(head: bytes, text: bytes) -> bytes:
@@ -107,7 +112,7 @@ class Journal:
         if durable and new:
             sync_folder(path.parent)
         self._next = seq
-        self._head = head.encode()
+        self._head = head
         self._followers: list[Callable[[AnyEvent], None]] = []
 
     @classmethod
@@ -133,12 +138,12 @@ class Journal:
             raise BadInputError(f"journal {path} cannot be continued: {error.strerror}") from error
         if not seq:
             raise BadInputError(f"journal {path} has no event, so there is nothing to go on with")
-        return cls(path, durable=durable, seq=seq, head=chain.head or "")
+        return cls(path, durable=durable, seq=seq, head=chain.head)
 
     @property
     def head(self) -> str:
         """Chain of the last event, in hexadecimal: whoever notes it elsewhere can tell this journal from any other."""
-        return self._head.decode()
+        return self._head
 
     def follow(self, follower: Callable[[AnyEvent], None]) -> None:
         """Call `follower` with every event after it is written."""
@@ -151,11 +156,9 @@ class Journal:
             OSError: it cannot be written, or not whole; the journal is as it was before, and no follower is called.
         """
         stamped = msgspec.structs.replace(event, seq=self._next, time=time.time(), monotonic=time.monotonic())
-        text = _encoder.encode(stamped)[:-1]
-        head = _chain(self._head, text)
+        line, head = chained(stamped, self._head)
         try:
-            durable = self._durable and not isinstance(event, _CARRIED)
-            append_line(self._fd, b'%b%b%b"}\n' % (text, _SPLICE, head), durable=durable)
+            append_line(self._fd, line, durable=self._durable and not isinstance(event, _CARRIED))
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._next += 1
@@ -197,7 +200,9 @@ def read_events(file: BinaryIO, where: str, chain: Chain | None = None) -> Itera
     at = file.tell()
     chain = chain or Chain.at(file)
     while True:
-        line = file.readline()
+        line = file.readline(_LONGEST)
+        if len(line) == _LONGEST and b"\0" not in line:
+            raise BadInputError(f"journal {where} has a line at byte {at} that is longer than {_LONGEST} bytes")
         if not line.endswith(b"\n") or b"\0" in line:
             # A zero byte is a hole: the power went before the disk had written what was not synced, from there on.
             file.seek(at)
@@ -216,14 +221,14 @@ def read_events(file: BinaryIO, where: str, chain: Chain | None = None) -> Itera
 
 
 def head_of(path: Path) -> str:
-    """Chain of a journal's last event; empty if it has none.
+    """Chain of a journal's last event; empty if there is no event, or a line that is not whole comes after it.
 
     Raises:
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
-        return Chain.at(file).head or ""
+        return Chain.at(file).head
 
 
 def to_json(event: AnyEvent) -> dict[str, object]:

@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import blake3
 import msgspec
@@ -23,11 +24,23 @@ from fltui.exchange.npy import CHUNK
 from fltui.run.folder import RunFolder
 from fltui.run.models import ModelAbout
 
+_FLAGS = os.O_RDONLY
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _flag, 0)
+
+_NOT_PLAIN = "it is not a plain file"
+
 Parts = tuple[str, ...]
 """A path below the run folder, name by name."""
 
 _POINTERS: tuple[Parts, ...] = (("models", "final"), ("models", "best"))
 """Second names of models: they come last, so that a model is named by its round."""
+
+_EMPTY = re.compile(r"job|models|store|logs|job/[^/]+/custom|models/\.round-\d{4,}")
+"""Folders that may have nothing in them at the end: nobody sealed them, and nothing follows from them."""
+
+_COMPILED = re.compile(r"(\w+)\.[\w.-]+\.pyc")
+"""What Python leaves of a module, by the module's name."""
 
 _STORED = re.compile(r"([0-9a-f]{64})\.(npy|json)\Z")
 
@@ -114,7 +127,8 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
         How many files there are.
 
     Raises:
-        DifferenceError: a file was changed, added or removed, or cannot be read.
+        DifferenceError: a file was changed, added or removed, or cannot be read; or an empty folder was added.
+        OSError: a folder cannot be listed.
     """
     try:
         found = digest_of(folder.seal)
@@ -123,7 +137,7 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
         raise DifferenceError(folder.seal.name, told) from error
     if found != digest:
         raise DifferenceError(folder.seal.name, "was changed after the end", expected=digest, found=found)
-    with folder.seal.open("rb") as lines:
+    with open_plain(folder.seal) as lines:
         total = sum(1 for _ in lines)
         lines.seek(0)
         there = _files(folder.root)
@@ -131,7 +145,7 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
         for done, line in enumerate(lines):
             parts, expected = _parsed(line)
             while extra is not None and _order(extra) < _order(parts):
-                _refuse_extra(extra)
+                _refuse_extra(folder.root, extra)
                 extra = next(there, None)
             if extra != parts:
                 raise DifferenceError("/".join(parts), "is missing, and was there at the end")
@@ -139,9 +153,23 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
             extra = next(there, None)
             report(done + 1, total)
         while extra is not None:
-            _refuse_extra(extra)
+            _refuse_extra(folder.root, extra)
             extra = next(there, None)
+    _refuse_empty(folder.root)
     return total
+
+
+def check_plain(folder: RunFolder) -> None:
+    """Make sure that nothing in the folder of a run that is over but a model's second name is a link, a FIFO or a
+    device: whoever opens such a thing may wait for ever.
+
+    Raises:
+        DifferenceError: something is.
+        OSError: a folder cannot be listed.
+    """
+    for parts in _files(folder.root):
+        if parts not in _POINTERS and not stat.S_ISREG(folder.root.joinpath(*parts).lstat().st_mode):
+            raise DifferenceError("/".join(parts), "is not a plain file")
 
 
 def _compare(root: Path, parts: Parts, expected: str) -> None:
@@ -156,9 +184,28 @@ def _compare(root: Path, parts: Parts, expected: str) -> None:
         raise DifferenceError(path, "is not what it was at the end", expected=expected, found=found)
 
 
-def _refuse_extra(parts: Parts) -> None:
-    if "__pycache__" not in parts:  # Python leaves it beside a script that somebody looks into
+def _refuse_extra(root: Path, parts: Parts) -> None:
+    if not _is_compiled(root, parts):
         raise DifferenceError("/".join(parts), "was not there at the end of the run")
+
+
+def _is_compiled(root: Path, parts: Parts) -> bool:
+    """Whether a file is what Python leaves beside a script of the job that somebody looks into."""
+    *inside, folder, name = ("", *parts)
+    found = _COMPILED.fullmatch(name)
+    if found is None or parts[0] != "job" or folder != "__pycache__":
+        return False
+    beside = root.joinpath(*inside, f"{found[1]}.py")
+    return beside.is_file() and stat.S_ISREG(root.joinpath(*parts).lstat().st_mode)
+
+
+def _refuse_empty(root: Path) -> None:
+    for place, folders, names in os.walk(root):
+        inside = os.path.relpath(place, root)
+        if inside == "." and "control" in folders:
+            folders.remove("control")
+        elif not folders and not names and not _EMPTY.fullmatch(inside.replace(os.sep, "/")):
+            raise DifferenceError(f"{inside}/", "was not there at the end of the run, or was not empty")
 
 
 def digest_of(path: Path) -> str:
@@ -168,13 +215,28 @@ def digest_of(path: Path) -> str:
         OSError: it cannot be read, or is no plain file.
     """
     hasher = blake3.blake3()
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(fd, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    with open_plain(path) as file:
         while piece := file.read(CHUNK):
             hasher.update(piece)
     return str(hasher.hexdigest())
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file to be read; what is a link, a FIFO or a device holds nobody up.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file.
+    """
+    try:
+        fd = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
+            raise OSError(errno.EINVAL, _NOT_PLAIN, str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, _NOT_PLAIN, str(path))
+    return open(fd, "rb")
 
 
 def _files(root: Path) -> Iterator[Parts]:
@@ -182,7 +244,7 @@ def _files(root: Path) -> Iterator[Parts]:
     yield from _below(root, (), {("journal.jsonl",), ("seal.b3",), ("control",), *_POINTERS})
     for pointer in sorted(_POINTERS):
         path = root.joinpath(*pointer)
-        if path.is_dir():
+        if path.is_dir() and not (path.is_symlink() and os.path.dirname(os.readlink(path))):  # noqa: PTH115, PTH120
             yield from _below(path, pointer, set())
         elif path.is_symlink() or path.exists():
             yield pointer

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fltui.exchange.keys import Keys, server_identity
-from fltui.exchange.signing import NOBODY, SERVER, Identity
+from fltui.exchange.layout import SERVER
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.job.job import Job
+from fltui.job.scratch import scratch_folder
 
 NO_KEYS = Path(os.devnull) / "keys"
 """A folder that cannot exist: the keys of sites that need none, so that nobody's own keys are used."""
@@ -35,8 +36,8 @@ def run_keys(job: Job) -> Iterator[RunKeys]:
     if not job.require_signatures:
         yield RunKeys()
         return
-    with tempfile.TemporaryDirectory(prefix="fltui-keys-") as root:
-        server, folders = Keys(Path(root) / SERVER), {site: Path(root) / site for site in job.sites}
+    with scratch_folder("fltui-keys") as root:
+        server, folders = Keys(root / SERVER), {site: root / site for site in job.sites}
         public = server.create(SERVER)
         for site, folder in folders.items():
             keys = Keys(folder)

@@ -47,6 +47,21 @@ def test_bad_input_is_a_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert done.err == f"error: {tmp_path / 'file'} is not a folder, so it cannot be an exchange\n"
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_folder(tmp_path: Path, name: str) -> None:
+    done = fltui(tmp_path, "doctor", name)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: no exchange folder is named")
+
+
+@pytest.mark.parametrize("place", ["/proc", "/sys", "/proc/exchange"])
+def test_where_nothing_can_be_made_is_unsafe_and_told(tmp_path: Path, place: str) -> None:
+    if not Path(place).parent.is_dir() or not Path("/proc/self").is_dir():
+        pytest.skip("this system has no such folder")
+    done = fltui(tmp_path, "doctor", place)
+    assert (done.code, done.err) == (1, "")
+
+
 @pytest.mark.parametrize(
     ("side", "size", "says"),
     [

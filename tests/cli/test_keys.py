@@ -92,6 +92,38 @@ def test_a_key_or_its_file_is_trusted(shell: Shell) -> None:
     assert [line.split()[1] for line in out.splitlines()] == ["a", "b"]
 
 
+def test_a_key_in_upper_case_is_the_same_key(shell: Shell) -> None:
+    assert shell.json("keys", "trust", "a", f" {KEY.upper()}\n")[0]["public_key"] == KEY
+    (shell.folder / "a.pub").write_text(KEY.upper())
+    assert shell.json("keys", "trust", "a", "a.pub")[0]["added"] is False
+
+
+def test_one_key_for_two_names_is_told_of(shell: Shell) -> None:
+    assert "warning" not in shell("keys", "trust", "a", KEY)[1]
+    code, out, _ = shell("keys", "trust", "b", KEY)
+    assert (code, "warning: the same key is trusted as that of a: each" in out) == (0, True)
+    assert shell.json("keys", "trust", "a", KEY)[0]["also_trusted_as"] == ["b"]
+
+
+def test_a_damaged_key_hides_no_other(shell: Shell) -> None:
+    for name in ("a", "b", "server"):
+        shell("keys", "init", name)
+    shell("keys", "trust", "c", KEY)
+    shell("keys", "trust", "d", OTHER)
+    (shell.folder / "keys" / "b.key").write_text("garbage")
+    (shell.folder / "keys" / "trusted" / "c.pub").write_text("garbage")
+    code, out, err = shell("keys", "list")
+    assert (code, err) == (1, "")
+    lines = {tuple(line.split()[:2]): line for line in out.splitlines()}
+    assert list(lines) == [("own", "a"), ("own", "b"), ("own", "server"), ("trusted", "c"), ("trusted", "d")]
+    damaged = {key for key, line in lines.items() if "DAMAGED: " in line}
+    assert damaged == {("own", "b"), ("trusted", "c")}
+    assert "https" not in out
+    code, out, _ = shell("keys", "list", "--json")
+    found = {(one["kind"], one["name"]) for one in map(json.loads, out.splitlines()) if "damaged" in one}
+    assert (code, found) == (1, damaged)
+
+
 def test_another_key_needs_a_word(shell: Shell) -> None:
     shell.json("keys", "trust", "a", KEY)
     code, out, err = shell("keys", "trust", "a", OTHER)
@@ -113,7 +145,8 @@ def test_no_keys_are_no_error(shell: Shell) -> None:
         (("init", "Server"), "cannot be used"),
         (("show", "nobody"), "there is no key of nobody"),
         (("trust", "a", "0123"), "is neither a public key"),
-        (("trust", "a", "A" * 64), "is neither a public key"),
+        (("trust", "a", "G" * 64), "is neither a public key"),
+        (("trust", "a", "0" * 64), "this is no public key: anybody can sign for 0000"),
         (("trust", "a/b", KEY), "cannot be used"),
         (("trust", "a"), "Missing argument"),
         (("trust", "a", "no.pub"), "expected 64 digits"),

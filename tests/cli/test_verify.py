@@ -10,6 +10,7 @@ from fltui.exchange.keys import Keys
 from fltui.exchange.signing import Identity, fingerprint
 from fltui.run.folder import RunFolder
 from fltui.run.journal import head_of
+from tests.exchange.odd import ODD
 from tests.exchange.signers import signer
 from tests.jobs import drifting, fltui, write_job
 from tests.server.plays import Play
@@ -68,6 +69,28 @@ def test_what_was_not_recomputed_is_said(tmp_path: Path, capsys: pytest.CaptureF
     assert "rounds: 0 of 3 recomputed\n  note: no round was recomputed: the results were not kept" in out
 
 
+def test_a_head_is_taken_as_it_was_copied(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(capsys, "verify", run.root, "--head", f" {head_of(run.journal).upper()}\n")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_run(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(run.root)
+    code, out, err = call(capsys, "verify", name, "--runs", run.root.parent)
+    assert (code, out) == (2, "")
+    assert "no run is named" in err
+
+
+@pytest.mark.parametrize("kind", sorted(ODD.keys() - {"a huge file"}))
+def test_what_is_no_file_in_place_of_a_journal(run: RunFolder, capsys: pytest.CaptureFixture[str], kind: str) -> None:
+    run.journal.unlink()
+    ODD[kind](run.journal)
+    code, _, err = call(capsys, "verify", run.root)
+    assert (code, err[:21]) == (1, "error: journal.jsonl ")
+
+
 @pytest.mark.parametrize("by", ["folder", "id"])
 def test_a_run_without_its_journal_is_still_a_run(run: RunFolder, capsys: pytest.CaptureFixture[str], by: str) -> None:
     run.journal.unlink()
@@ -94,6 +117,7 @@ def test_for_programs(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> Non
     ("arguments", "told"),
     [
         (("--head", "abc"), "--head is 'abc', expected 64 digits 0-9a-f"),
+        (("--head", ""), "--head is '', expected 64 digits 0-9a-f"),
         (("--runs", "nowhere"), "names no run in"),
     ],
 )

@@ -28,7 +28,7 @@ from fltui.run.events import (
     TaskPublished,
 )
 from fltui.run.folder import RunFolder
-from fltui.run.journal import to_json
+from fltui.run.journal import chained
 from fltui.run.models import Models
 from fltui.run.options import RunMode
 
@@ -54,6 +54,7 @@ class Book:
         self.seconds = 0.0
         self.held = -1
         self._seq = 0
+        self._head = ""
         self.folder.journal.touch()
 
     def write(self, *events: AnyEvent, after: float = 0.01) -> None:
@@ -63,7 +64,8 @@ class Book:
                 stamped = msgspec.structs.replace(
                     event, seq=self._seq, time=BEGUN + self.seconds, monotonic=100.0 + self.seconds
                 )
-                journal.write(msgspec.json.encode(to_json(stamped)) + b"\n")
+                line, self._head = chained(stamped, self._head)
+                journal.write(line)
                 self._seq += 1
                 self.seconds += after
 

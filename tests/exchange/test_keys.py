@@ -10,11 +10,12 @@ import pytest
 
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path, read_public, server_identity, site_identity
+from fltui.exchange.layout import SERVER
 from fltui.exchange.publish import open_exchange, open_site, show_server_key
-from fltui.exchange.signing import SERVER, fingerprint, signature_fault
+from fltui.exchange.signing import fingerprint, signature_fault
 from tests.exchange.manifests import result
 from tests.exchange.odd import ODD
-from tests.exchange.signers import signer
+from tests.exchange.signers import LOW_ORDER, signer
 
 KEY, OTHER = signer(1).public, signer(2).public
 
@@ -99,8 +100,9 @@ def test_keys_that_came_into_an_exchange_are_not_used(tmp_path: Path) -> None:
 def test_a_damaged_private_key_is_told(keys: Keys, text: str) -> None:
     keys.create(SERVER)
     keys.private(SERVER).write_text(text)
-    with pytest.raises(BadInputError, match="is damaged or none"):
+    with pytest.raises(BadInputError, match="is damaged or none") as found:
         keys.signer(SERVER)
+    assert "http" not in str(found.value)
 
 
 def test_a_private_key_of_another_kind_is_told(keys: Keys) -> None:
@@ -150,6 +152,22 @@ def test_a_private_key_is_not_taken_for_a_public_one(keys: Keys) -> None:
     keys.create(SERVER)
     with pytest.raises(BadInputError, match="is a private key; take the file beside it"):
         read_public(keys.private(SERVER))
+
+
+@pytest.mark.parametrize("public", LOW_ORDER)
+def test_keys_that_anybody_can_sign_for_are_not_trusted(keys: Keys, public: str) -> None:
+    with pytest.raises(BadInputError, match="anybody can sign for"):
+        keys.trust("a", public)
+    keys.trust("a", KEY)
+    keys.trusted("a").write_text(public.upper())
+    with pytest.raises(BadInputError, match=r"trusted/a\.pub is no public key: anybody can sign for"):
+        keys.all_trusted()
+
+
+def test_a_key_in_upper_case_is_the_same_key(keys: Keys) -> None:
+    keys.trust("a", KEY)
+    keys.trusted("a").write_text(f" {KEY.upper()}\r\n")
+    assert keys.all_trusted() == {"a": KEY}
 
 
 # Who the server and a site are

@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fltui.run.describe import describe, metrics_text, size_text
+from fltui.exchange.sizes import size_text
+from fltui.run.describe import describe, metrics_text
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,

@@ -95,6 +95,15 @@ def test_a_run_is_alive_while_it_is_held(tmp_path: Path) -> None:
     assert not run.is_alive()
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Neither the only one there is, nor the folder one is in."""
+    folder = make(tmp_path, RUN)
+    monkeypatch.chdir(folder.root)
+    with pytest.raises(BadInputError, match="no run is named, the name is empty"):
+        find_run(name, tmp_path)
+
+
 def test_a_run_is_held_by_one_engine(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with run.held(), pytest.raises(BadInputError, match="being run by another process"), run.held():
@@ -109,7 +118,7 @@ def test_a_look_at_a_run_reads_only_what_is_new(tmp_path: Path) -> None:
     assert next(states).events == 1
     with folder.journal.open("r+b") as file:
         file.seek(0, os.SEEK_END)
-        head = Chain.at(file).head or ""
+        head = Chain.at(file).head
         file.seek(0)
         file.write(b"not to be read again")
     journal = Journal(folder.journal, seq=1, head=head)

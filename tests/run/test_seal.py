@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_sealing_again_gives_the_same_and_leaves_nothing_behind(folder: RunFolde
 
 def test_what_cannot_be_read_is_not_sealed(folder: RunFolder) -> None:
     (folder.logs / "site.log").symlink_to("nowhere")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(OSError, match="not a plain file"):
         write_seal(folder)
     assert not [path for path in folder.root.iterdir() if "seal" in path.name]
 
@@ -127,11 +128,83 @@ def test_a_file_that_was_not_there(folder: RunFolder, place: str) -> None:
     assert f"{place.replace('final', 'round-0001')} was not there at the end" in difference(folder, digest)
 
 
-def test_what_python_leaves_beside_a_script_is_no_difference(folder: RunFolder) -> None:
+@pytest.mark.parametrize("place", ["job", "job/app_a/custom"])
+def test_what_python_leaves_beside_a_script_is_no_difference(folder: RunFolder, place: str) -> None:
+    beside = folder.root / place
+    beside.mkdir(parents=True, exist_ok=True)
+    (beside / "train.py").write_text("")
+    digest = write_seal(folder)
+    (beside / "__pycache__").mkdir()
+    for name in ("train.cpython-311.pyc", "train.cpython-311.opt-1.pyc"):
+        (beside / "__pycache__" / name).write_text("")
+        check(folder, digest)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "__pycache__/train.cpython-311.pyc",
+        "logs/__pycache__/train.cpython-311.pyc",
+        "models/__pycache__/train.cpython-311.pyc",
+        "job/__pycache__/other.cpython-311.pyc",
+        "job/__pycache__/train.pyc",
+        "job/__pycache__/train.py",
+        "job/__pycache__/train.so",
+        "job/__pycache__/deep/train.cpython-311.pyc",
+        "job/__pycache__/__pycache__/train.cpython-311.pyc",
+    ],
+)
+def test_what_python_does_not_leave_is_a_difference(folder: RunFolder, place: str) -> None:
+    (folder.job / "train.py").write_text("")
+    (folder.logs / "train.py").write_text("")
+    digest = write_seal(folder)
+    (folder.root / place).parent.mkdir(parents=True)
+    (folder.root / place).write_text("")
+    assert difference(folder, digest) == f"{place} was not there at the end of the run"
+
+
+def test_a_link_is_not_what_python_leaves(folder: RunFolder) -> None:
+    (folder.job / "train.py").write_text("")
     digest = write_seal(folder)
     (folder.job / "__pycache__").mkdir()
-    (folder.job / "__pycache__" / "train.pyc").write_text("")
-    check(folder, digest)
+    (folder.job / "__pycache__" / "train.cpython-311.pyc").symlink_to("/dev/null")
+    assert "was not there at the end" in difference(folder, digest)
+
+
+@pytest.mark.parametrize("place", ["a", "job/a", "store/a", "models/round-0002", "job/__pycache__", "logs/a/b"])
+def test_an_empty_folder_that_was_not_there(folder: RunFolder, place: str) -> None:
+    digest = write_seal(folder)
+    (folder.root / place).mkdir(parents=True)
+    assert difference(folder, digest) == f"{place}/ was not there at the end of the run, or was not empty"
+
+
+def test_folders_that_may_be_empty(folder: RunFolder) -> None:
+    """A store whose results were not kept, an app without files, a model that was begun as the run failed."""
+    for path in folder.store.iterdir():
+        path.unlink()
+    (folder.job / "app_a" / "custom").mkdir(parents=True)
+    (folder.models / ".round-0002").mkdir()
+    (folder.control / "a").mkdir()
+    check(folder, write_seal(folder))
+
+
+@pytest.mark.parametrize("place", ["job/meta.json", "models/round-0001/w.npy", "logs/server.log", "seal.b3", "logs"])
+def test_a_link_to_the_same_content_in_the_place_of_what_was_there(folder: RunFolder, place: str) -> None:
+    digest = write_seal(folder)
+    path, away = folder.root / place, folder.root.parent / "away"
+    path.rename(away)
+    path.symlink_to(away)
+    told = difference(folder, digest)
+    assert told.startswith(place)
+    assert "is not a plain file" in told or "was not there at the end" in told
+
+
+def test_the_final_model_does_not_lead_out_of_the_run(folder: RunFolder) -> None:
+    digest = write_seal(folder)
+    shutil.copytree(folder.models / "round-0001", folder.root.parent / "away")
+    (folder.models / "final").unlink()
+    (folder.models / "final").symlink_to(folder.root.parent / "away")
+    assert "models/final" in difference(folder, digest)
 
 
 def test_the_final_model_may_be_a_copy_and_not_another(folder: RunFolder) -> None:

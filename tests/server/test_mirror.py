@@ -99,6 +99,21 @@ def test_a_link_in_place_of_a_log_is_not_followed(site: SiteFolder, tmp_path: Pa
     assert not (tmp_path / "a.log").exists()
 
 
+def test_a_second_name_of_another_file_is_told_once_and_not_followed(site: SiteFolder, tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "secret").write_bytes(LINE)
+    for path in (site.log(RUN), site.metrics(RUN)):
+        path.hardlink_to(tmp_path / "secret")
+    follows = Mirror(site, RUN, tmp_path / "a.log", lambda *_: pytest.fail("it was read"), told=told.append)
+    follows.look()
+    follows.look()
+    assert not (tmp_path / "a.log").exists()
+    assert told == [
+        f"site a: logs/{name} has a second name (hard link); it is not followed"
+        for name in (f"{RUN}.log", f"{RUN}.metrics.jsonl")
+    ]
+
+
 def test_a_closed_folder_of_logs_is_an_empty_one(private_folder: Path) -> None:
     site = ExchangeFolder(private_folder).site("a")
     open_site(site, "site")

@@ -1,4 +1,4 @@
-"""Verifying runs of all kinds of ends. What tampering does is in `tests.faults.test_tampering`."""
+"""Verifying runs of all kinds of ends. What tampering does is in `tests.faults.attacks.test_tampering`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
+from fltui.exchange.layout import SERVER
 from fltui.exchange.manifest import Result, decode, digest
-from fltui.exchange.signing import NOBODY, SERVER, Identity, Signer, fingerprint
+from fltui.exchange.signing import NOBODY, Identity, Signer, fingerprint
 from fltui.model import Params, ParamsType
 from fltui.run.events import (
     AnyEvent,
@@ -193,42 +194,43 @@ def test_a_head_that_was_noted_is_in_the_journal(tmp_path: Path) -> None:
     assert "not the one that was noted" in told(verify(folder, head))
 
 
-def test_a_run_of_an_older_version_is_verified_and_told_of(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("named", ["", "chains"])
+def test_a_journal_whose_chain_was_taken_away_is_no_journal(tmp_path: Path, named: str, sealed: bool) -> None:
     folder = Play(tmp_path).run()
-    folder.seal.unlink()
-    lines = []
-    for line in folder.journal.read_text().splitlines():
-        text, _, _ = line.replace(f',"seal":"{seal_of(folder)}"', "").rpartition(',"chain":"')
-        lines.append(text + "}\n")
-    folder.journal.write_text("".join(lines))
-    found = verify(folder)
-    assert (told(found), found.recomputed, found.head) == ("", 3, "")
-    assert [note for note in found.notes if "no chain" in note]
-    assert [note for note in found.notes if "was not sealed" in note]
-    lines[3], lines[4] = lines[4], lines[3]
-    folder.journal.write_text("".join(lines))
-    assert "in another order" in told(verify(folder))
+    head = verify(folder).head
+    lines = folder.journal.read_text().splitlines()
+    if not sealed:
+        lines.pop()
+        folder.seal.unlink()
+    bare = [line.replace('"chain"', f'"{named}"') if named else line.rpartition(",")[0] + "}" for line in lines]
+    for first in (0, 3, len(lines) - 1):  # from the first, from some line on, the last alone
+        folder.journal.write_text("".join(f"{line}\n" for line in [*lines[:first], *bare[first:]]))
+        for noted in ("", head):
+            assert f"event {first}, does not follow from those before it" in told(verify(folder, noted))
 
 
-def seal_of(folder: RunFolder) -> str:
-    """The seal's digest, as the last event has it."""
-    *_, last = read_journal(folder.journal)
-    assert isinstance(last, RunFinished)
-    return last.seal
-
-
-def test_a_chain_that_began_in_the_midst_covers_what_came_before(tmp_path: Path) -> None:
+def test_a_server_that_died_between_the_seal_and_the_last_event(tmp_path: Path) -> None:
+    """The files are sealed and the end is not told: as if lines had been cut off. To resume the run ends it."""
     play = Play(tmp_path)
     folder = play.run()
-    cut(folder, RoundFinished)
-    lines = [line.rpartition(',"chain":"')[0] + "}\n" for line in folder.journal.read_text().splitlines()]
-    folder.journal.write_text("".join(lines))
-    found = verify(play.resume(folder))
-    assert told(found) == ""
-    assert [note for note in found.notes if f"the first {len(lines)} events are of an older version" in note]
-    text = folder.journal.read_text()
-    folder.journal.write_text(text.replace('"job":"test"', '"job":"tent"'))
-    assert "does not follow from those before it" in told(verify(folder))
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(lines[:-1]))
+    found = told(verify(folder))
+    assert found.startswith("journal.jsonl ends before the end of the run, though the run was sealed")
+    assert found.endswith("in which case 'fltui resume' ends the run")
+    found_again = verify(play.resume(folder))
+    assert (told(found_again), found_again.state, found_again.recomputed) == ("", "FINISHED:COMPLETED", 3)
+    assert found_again.files > 20
+
+
+@pytest.mark.parametrize("place", ["models/round-0001/model.json", "job/meta.json", "store/0.npy", "logs/a.log"])
+def test_what_is_no_file_holds_nobody_up_in_a_run_without_a_seal(tmp_path: Path, place: str) -> None:
+    folder = Play(tmp_path).run()
+    cut(folder, RoundFinished, 2)
+    (folder.root / place).unlink(missing_ok=True)
+    os.mkfifo(folder.root / place)
+    assert told(verify(folder)) == f"{place} is not a plain file"
 
 
 @pytest.mark.parametrize("place", ["journal", "round", "store"])
@@ -261,7 +263,7 @@ def test_the_journal_is_closed_whatever_is_found(tmp_path: Path, place: str) -> 
         (lambda event: replace(event, params_type=ParamsType.DIFF), "has another kind of parameters than the journal"),
         (lambda event: replace(event, arrays=event.arrays[::-1]), "has another arrays than the journal"),
         (lambda event: replace(event, task_id=event.task_id + "x"), "has another task than the journal"),
-        (lambda event: replace(event, signed_by="0" * 64), "not signed with the key of its site"),
+        (lambda event: replace(event, signed_by="2" * 64), "not signed with the key of its site"),
     ],
 )
 def test_a_forged_result(tmp_path: Path, change: Callable[[ResultAccepted], ResultAccepted], expected: str) -> None:
@@ -411,6 +413,12 @@ def test_a_result_that_lost_its_manifest_is_no_signed_one(tmp_path: Path, what: 
 
     forge(folder, change)
     assert "journal.jsonl (round 1, site b) counts a result without its manifest" in told(verify(folder))
+
+
+def test_a_result_without_a_manifest_is_none(tmp_path: Path) -> None:
+    folder = Play(tmp_path).run()
+    forge(folder, lambda event: replace(event, manifest="") if isinstance(event, ResultAccepted) else event)
+    assert "counts a result without its manifest, so nothing shows that its site has sent it" in told(verify(folder))
 
 
 def test_keys_are_those_that_a_person_trusts_or_told_of(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import msgspec
 from fltui.console.exchange.tree import Kind, Node
 from fltui.console.safe import safe
 from fltui.errors import NotYetError, RefusedError
-from fltui.run.describe import size_text
+from fltui.exchange.sizes import size_text
 
 JSON_MOST = 256 << 10
 """Bytes of a JSON file that are shown."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from fltui.console.natural import natural
 from fltui.console.safe import safe
+from fltui.exchange.layout import ABOUT
 from fltui.exchange.watch import Watcher
 
 MOST = 500
@@ -29,7 +30,6 @@ _COUNTED = 1000
 
 _WATCHED = 24
 _SITE_PARTS = ("tasks", "results", "logs", "status.json")
-_ABOUT = "exchange.json"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
@@ -114,7 +114,7 @@ class Wanted:
         """Whether an entry of a folder of the run is of the run, too."""
         match len(above):
             case 0:
-                return name in self.sites or name == _ABOUT
+                return name in self.sites or name == ABOUT
             case 1:
                 return name in _SITE_PARTS
             case 2:
@@ -202,7 +202,7 @@ class _Scan:
         """Sites in natural order before what describes the exchange; a site's parts as the protocol lists them."""
         if len(parts) == 1:
             return _SITE_PARTS.index
-        return lambda name: (name == _ABOUT and not parts, natural(name))
+        return lambda name: (name == ABOUT and not parts, natural(name))
 
     def _entry(self, fd: int, parts: tuple[str, ...], *, own: bool) -> None:
         name = self._wanted.shown_name(parts[-1]) if own else safe(parts[-1], 200)

@@ -22,7 +22,7 @@ from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.preview import PreviewView
 from fltui.console.widgets.table import Cell, Row, Table
-from fltui.run.describe import size_text
+from fltui.exchange.sizes import size_text
 
 _TICK = 0.1
 """Seconds between two looks at what the file system's events said."""

@@ -11,7 +11,7 @@ from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
 from fltui.console.widgets.table import Cell, Row, Table
-from fltui.run.describe import size_text
+from fltui.exchange.sizes import size_text
 from fltui.run.state import RoundState, RunState
 
 _METRICS = 6

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.exchange.doctor import contents, disk, own, probes, pulse
-from fltui.exchange.doctor.access import CHANGE, ENTER
+from fltui.exchange.doctor.access import CHANGE, ENTER, READ
 from fltui.exchange.doctor.finding import Finding, Level, some
-from fltui.exchange.doctor.layout import Layout, read_layout, site_folders
+from fltui.exchange.doctor.layout import Layout, read_layout, site_folders, site_links
 from fltui.exchange.doctor.permissions import judge
 from fltui.exchange.layout import SERVER, ExchangeFolder, SiteFolder, check_site
 from fltui.exchange.mount import mount_of
@@ -82,6 +82,7 @@ class Examination:
         self._begun = begun
         self._sites: list[SiteFolder] = []
         self._open: list[SiteFolder] = []
+        self._links: dict[str, str] = {}
 
     def findings(self) -> Generator[Finding, None, None]:
         """Everything there is to say, one subject after the other. What is made while trying goes away again."""
@@ -96,6 +97,7 @@ class Examination:
             return
         yield about(self.exchange)
         hidden = self._find_sites()
+        yield from self._unknown_side()
         self.side = self.side or own.guess_side(self.exchange, self._sites)
         signs = pulse.Pulse(self._open)
         layout = read_layout(self.exchange, self._sites)
@@ -112,28 +114,54 @@ class Examination:
             yield Finding("trials", Level.NOTE, f"this user can write nowhere in {root}: {untested}", fix)
             yield from disk.room(root, self._model_size, len(self._sites), None)
         else:
-            with probes.probing_folder(place) as folder:
-                now = folder.stat().st_mtime
-                yield from self._trials(folder)
-        yield from contents.leftovers(self.exchange, self._sites, self._open, now)
+            now = yield from self._tried(place)
+        yield from contents.leftovers(
+            self.exchange, [*self._sites, *map(self.exchange.site, self._links)], self._open, now
+        )
         self._begun("sites")
         yield from signs.findings()
 
     def _find_sites(self) -> list[Finding]:
-        """Note the sites; findings about those that this user does not see into."""
+        """Note the sites; findings about those that are not looked at."""
         try:
             self._sites = list(site_folders(self.exchange))
+            self._links = site_links(self.exchange)
         except OSError as error:
-            if self.side not in ("", SERVER) and os.path.isdir(self.exchange.site(self.side).root):  # noqa: PTH112 - False where it is hidden
-                self._sites = self._open = [self.exchange.site(self.side)]
+            if self.side not in ("", SERVER):
+                site = self.exchange.site(self.side)
+                if os.path.islink(site.root):  # noqa: PTH114 - False where it is hidden
+                    self._links = {site.name: os.readlink(site.root)}  # noqa: PTH115
+                elif os.path.isdir(site.root):  # noqa: PTH112 - likewise
+                    self._sites = self._open = [site]
             seen = f"the exchange cannot be listed by this user ({error.strerror}): other sites are not looked at"
-            return [Finding("other sites", Level.NOTE, seen)]
+            return [Finding("other sites", Level.NOTE, seen), *self._linked()]
+        findings = self._linked()
         closed = [site.name for site in self._sites if not own.may(site.root, ENTER)]
         self._open = [site for site in self._sites if site.name not in closed]
-        if not closed:
+        if closed:
+            seen = f"this user does not see into {', '.join(closed[:6])}, which is as it should be for a site"
+            fix = "the server's user or root can have all sites looked at"
+            findings.append(Finding("other sites", Level.NOTE, seen, fix))
+        return findings
+
+    def _linked(self) -> list[Finding]:
+        """The links in the place of sites' folders."""
+        if not self._links:
             return []
-        seen = f"this user does not see into {', '.join(closed[:6])}, which is as it should be for a site"
-        return [Finding("other sites", Level.NOTE, seen, "the server's user or root can have all sites looked at")]
+        shown = some([f"{name} -> {where}" for name, where in self._links.items()])
+        seen = f"links in the place of sites' folders: {shown}; what they lead to was not looked at"
+        fix = "make each site's folder a plain one in the exchange"
+        return [Finding("linked sites", Level.WARNING, seen, fix)]
+
+    def _unknown_side(self) -> Iterator[Finding]:
+        """Whether it is asked for a site that the exchange does not have."""
+        known = sorted({site.name for site in self._sites} | self._links.keys())
+        if self.side not in ("", SERVER, *known) and not os.path.lexists(self.exchange.site(self.side).root):
+            there = f"there are {some(known)}" if known else "it has no site yet"
+            if not own.may(self.exchange.root, READ):
+                there = "this user cannot list those that it has"
+            fix = "see whether the name is right; a new site gets its folder when its client or the server starts"
+            yield Finding("site", Level.WARNING, f"the exchange has no site {self.side}; {there}", fix)
 
     def _missing(self) -> Iterator[Finding]:
         """The exchange is not there yet: look at where it would be made."""
@@ -148,8 +176,7 @@ class Examination:
         yield Finding("exchange", Level.NOTE, f"{root} does not exist; the first server would make it in {above}")
         self.side = self.side or SERVER
         yield from self._disk(above)
-        with probes.probing_folder(above) as folder:
-            yield from self._trials(folder)
+        yield from self._tried(above)
 
     def _own(self, layout: Layout) -> Iterator[Finding]:
         """What this user may do as the side it asks for."""
@@ -158,7 +185,11 @@ class Examination:
             yield Finding("own rights", Level.NOTE, seen, "name the side it should be: --as server, or --as SITE")
             return
         yield own.rights(self.exchange, self.side, self._sites)
-        if (found := own.new_files(layout, self.side, self._sites)) is not None:
+        try:
+            found = own.new_files(layout, self.side, self._sites)
+        except OSError as error:
+            found = probes.failed("new files", error, "nothing can be made", f" ({error.filename})")
+        if found is not None:
             yield found
 
     def _place(self) -> Path | None:
@@ -166,7 +197,8 @@ class Examination:
         places = [self.exchange.root]
         if self.side not in ("", SERVER):
             site = self.exchange.site(self.side)
-            places = [site.staging("site"), site.root, self.exchange.root]
+            places = [] if site.name in self._links else [site.staging("site"), site.root]
+            places.append(self.exchange.root)
         return next((place for place in places if own.may(place, CHANGE)), None)
 
     def _disk(self, folder: Path) -> Iterator[Finding]:
@@ -177,7 +209,20 @@ class Examination:
         if self._runs is not None and self.side in ("", SERVER):
             yield disk.store(folder, self._runs)
 
+    def _tried(self, place: Path) -> Generator[Finding, None, float]:
+        """Try things out in a folder of one's own; the time of the file system's clock."""
+        try:
+            with probes.probing_folder(place) as folder:
+                now = folder.stat().st_mtime
+                yield from self._trials(folder)
+                return now
+        except probes.NoPlaceError as error:
+            yield from disk.room(place, self._model_size, len(self._sites), None)
+            yield probes.failed("trials", error, f"no folder can be made in {place}")
+            return _NEVER
+
     def _trials(self, folder: Path) -> Iterator[Finding]:
+        yield from disk.room(folder, self._model_size, len(self._sites), folder)
         kind = mount_of(folder).kind
         trials: dict[str, Callable[[], Finding]] = {
             "rename": lambda: probes.rename(folder),
@@ -192,4 +237,3 @@ class Examination:
         for name, trial in trials.items():
             self._begun(name)
             yield probes.attempt(trial, name)
-        yield from disk.room(folder, self._model_size, len(self._sites), folder)

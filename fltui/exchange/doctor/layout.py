@@ -126,8 +126,11 @@ def _replaces(who: Person, folder: Access | None, entry: Access) -> bool | None:
 
 
 def is_site_folder(path: Path) -> bool:
-    """Whether a folder in an exchange is a site's, also one that was prepared and has no status yet."""
-    if not is_site(path.name) or not os.path.isdir(path):  # noqa: PTH112 - False where it is not to be seen
+    """Whether a folder in an exchange is a site's, also one that was prepared and has no status yet.
+
+    A link is none: what it leads to is nobody's business here.
+    """
+    if not is_site(path.name) or os.path.islink(path) or not os.path.isdir(path):  # noqa: PTH112, PTH114 - no error
         return False
     known = ("tasks", "results", "status.json")
     return any(os.path.lexists(path / name) for name in known) or not os.access(path, os.X_OK)
@@ -139,9 +142,19 @@ def site_folders(exchange: ExchangeFolder) -> Iterator[SiteFolder]:
     Raises:
         OSError: the exchange cannot be listed.
     """
-    for name in sorted(os.listdir(exchange.root)):  # noqa: PTH208 - the folder of a site may be a link
+    for name in sorted(os.listdir(exchange.root)):  # noqa: PTH208 - a list of names
         if is_site_folder(exchange.root / name):
             yield exchange.site(name)
+
+
+def site_links(exchange: ExchangeFolder) -> dict[str, str]:
+    """Where links lead that may stand for sites' folders, by the sites' names.
+
+    Raises:
+        OSError: the exchange cannot be listed.
+    """
+    with os.scandir(exchange.root) as found:
+        return {entry.name: os.readlink(entry) for entry in found if entry.is_symlink() and is_site(entry.name)}  # noqa: PTH115
 
 
 def read_layout(exchange: ExchangeFolder, sites: list[SiteFolder]) -> Layout | None:
@@ -153,7 +166,7 @@ def read_layout(exchange: ExchangeFolder, sites: list[SiteFolder]) -> Layout | N
     for site in sites:
         parts = {name: read_access(site.root / name) for name in (*SERVERS, *SITES)}
         seen = {name: access for name, access in parts.items() if access is not None}
-        found[site.name] = SiteLayout(site.name, read_access(site.root.resolve()), seen)
+        found[site.name] = SiteLayout(site.name, read_access(site.root), seen)
     about = read_access(exchange.about)
     everything = [root, about, *(site.folder for site in found.values())]
     everything += [access for site in found.values() for access in site.parts.values()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import queue
 import secrets
@@ -20,6 +19,7 @@ from fltui.exchange.durable import sync_folder
 from fltui.exchange.layout import HIDDEN
 from fltui.exchange.lock import hold, is_held, let_go
 from fltui.exchange.npy import write_all
+from fltui.exchange.outage import DISK_FULL
 from fltui.exchange.publish import copy_file, put_bytes
 from fltui.exchange.sizes import size_text
 from fltui.exchange.watch import Watcher, WatchMode, is_remote
@@ -42,15 +42,22 @@ _LONG_NAME = 210
 """Characters of the longest name of a file on its way, rounded up: task id, parameter's file, random suffix."""
 
 
+class NoPlaceError(OSError):
+    """There can be no folder to try things out in."""
+
+
 @contextlib.contextmanager
 def probing_folder(place: Path) -> Iterator[Path]:
     """A folder in `place` that goes with all that is in it, however the block ends.
 
     Raises:
-        OSError: it cannot be made.
+        NoPlaceError: it cannot be made.
     """
     folder = place / f"{PROBE}{secrets.token_hex(4)}"
-    folder.mkdir(mode=0o700)
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise NoPlaceError(error.errno, error.strerror, str(place)) from error
     try:
         yield folder
     finally:
@@ -121,6 +128,7 @@ def names(folder: Path) -> Finding:
         longest.touch()
         longest.unlink()
     except OSError as error:
+        _check_room(error)
         seen = f"a name of {_LONG_NAME} characters is refused: {error.strerror}"
         fix = "give the job and its parameters short names, or use a file system that takes 255 characters"
         return Finding("names", Level.WARNING, seen, fix)
@@ -174,6 +182,7 @@ def links(folder: Path) -> Finding:
     try:
         os.link(source, second)
     except OSError as error:
+        _check_room(error)
         seen = f"no hard links here ({error.strerror}): the simulator copies each model for each site"
         return Finding("hard links", Level.NOTE, seen)
     if not os.path.samestat(source.stat(), second.stat()):
@@ -218,6 +227,7 @@ def sync(folder: Path, kind: str) -> Finding:
             sync_folder(folder)
             taken.append(time.monotonic() - started)
     except OSError as error:
+        _check_room(error)
         return Finding("fsync", Level.WARNING, f"fsync fails: {error.strerror}", fix)
     cost = statistics.median(taken)
     seen = f"fsync of 1 MB and of its folder takes {cost * 1000:.1f} ms (median of {_SYNCS})"
@@ -262,6 +272,20 @@ def attempt(probe: Callable[[], Finding], name: str) -> Finding:
         return probe()
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        fix = "make room" if full else "a run here would fail in the same way; mend that first"
-        return Finding(name, Level.UNSAFE, f"the trial of '{name}' failed: {error.strerror}{place}", fix)
+        return failed(name, error, f"the trial of '{name}' failed", place)
+
+
+def failed(name: str, error: OSError, told: str, place: str = "") -> Finding:
+    """The finding where the file system refuses what has to be tried; of a full disk it says nothing but that."""
+    fix = "make room" if error.errno in DISK_FULL else "a run here would fail in the same way; mend that first"
+    return Finding(name, Level.UNSAFE, f"{told}: {error.strerror}{place}", fix)
+
+
+def _check_room(error: OSError) -> None:
+    """A disk that is full refuses everything, so its refusal tells nothing of what it can do.
+
+    Raises:
+        OSError: it is full.
+    """
+    if error.errno in DISK_FULL:
+        raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fltui.exchange.doctor import disk, probes
+from fltui.exchange.doctor.examine import Examination
 from fltui.exchange.doctor.finding import Level
 from fltui.exchange.mount import Mount
 from fltui.exchange.publish import open_exchange, open_site
@@ -112,3 +114,17 @@ def test_a_runs_folder_below_one_that_this_user_cannot_enter_is_told(private_fol
     hidden.mkdir(mode=0o600)
     found = disk.store(private_folder, hidden / "runs")
     assert (found.level, "Permission denied" in found.seen) == (Level.WARNING, True)
+
+
+def test_all_that_is_said_of_a_full_disk_is_that_it_is_full(tmp_path: Path) -> None:
+    exchange = open_exchange(tmp_path / "exchange")
+    with mounted(exchange.root, "size=64k"):
+        open_exchange(exchange.root)
+        with contextlib.suppress(OSError), (exchange.root / "much").open("wb", buffering=0) as much:
+            while True:
+                much.write(bytes(1 << 12))
+        found = list(Examination(exchange.root).findings())
+    unsafe = [one for one in found if one.level is Level.UNSAFE]
+    assert {one.name for one in unsafe} >= {"free space", "rename", "copies"}
+    assert all(one.fix.startswith("make room") for one in unsafe)
+    assert not {"fsync", "names", "hard links", "locks"} & {one.name for one in found if one.level is Level.WARNING}

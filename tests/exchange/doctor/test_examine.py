@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -136,6 +137,70 @@ def test_a_folder_that_this_user_cannot_enter_is_a_finding(private_folder: Path,
         assert found["own rights"].level is Level.UNSAFE
     else:
         assert "cannot be looked at: Permission denied" in found["runs folder"].seen
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOSPC])
+@pytest.mark.parametrize("place", ["exchange", "new"])
+def test_where_no_folder_can_be_made_is_unsafe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
+) -> None:
+    """As in /proc, whose mode bits let root write, or on a disk that is full."""
+    exchange = exchange_with(tmp_path, "a")
+    say(exchange, "a", "finished", 2)
+    make = Path.mkdir
+
+    def refuse(self: Path, mode: int = 0o777) -> None:
+        if self.name.startswith(probes.PROBE):
+            raise OSError(number, os.strerror(number), str(self))
+        make(self, mode)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(own, "_uid", lambda: 54321)
+    found = {one.name: one for one in Examination(tmp_path / place).findings()}
+    above = tmp_path / "exchange" if place == "exchange" else tmp_path
+    assert found["trials"].level is Level.UNSAFE
+    assert found["trials"].seen == f"no folder can be made in {above}: {os.strerror(number)}"
+    assert (found["trials"].fix == "make room") == (number == errno.ENOSPC)
+    assert "free space" in found
+
+
+def test_room_is_measured_before_the_trials_take_some(tmp_path: Path) -> None:
+    names = [one.name for one in Examination(exchange_with(tmp_path).root).findings()]
+    assert names.index("free space") < names.index("rename")
+
+
+@pytest.mark.parametrize("side", ["", "server", "a", "b"])
+def test_a_link_in_the_place_of_a_site_is_told_of_and_not_followed(tmp_path: Path, side: str) -> None:
+    exchange = exchange_with(tmp_path, "a")
+    say(exchange, "a", "finished", 2)
+    away = exchange_with(tmp_path / "away", "b")
+    secret = away.site("b").tasks / "secret"
+    secret.touch()
+    exchange.site("b").root.symlink_to(away.site("b").root)
+    exchange.site("c").root.symlink_to("nowhere")
+    seen: set[str] = set()
+    examination = Examination(exchange.root, side=side, begun=lambda _: seen.update(everything(tmp_path / "away")))
+    found = {one.name: one for one in examination.findings()}
+    assert found["linked sites"].level is Level.WARNING
+    assert (
+        f"b -> {away.site('b').root}, c -> nowhere; what they lead to was not looked at" in found["linked sites"].seen
+    )
+    assert not [one for one in found.values() if "secret" in one.seen or one.name == "site b"]
+    assert "unknown names" not in found
+    assert not [name for name in seen if probes.PROBE in name]
+
+
+def test_a_site_that_the_exchange_does_not_have_is_told_of(tmp_path: Path) -> None:
+    exchange = exchange_with(tmp_path, "a", "b")
+    found = {one.name: one for one in Examination(exchange.root, side="site-9").findings()}
+    assert (found["site"].level, found["site"].seen) == (
+        Level.WARNING,
+        "the exchange has no site site-9; there are a, b",
+    )
+    assert "site" not in {one.name for one in Examination(exchange.root, side="a").findings()}
+    empty = exchange_with(tmp_path / "empty")
+    found = {one.name: one for one in Examination(empty.root, side="a").findings()}
+    assert found["site"].seen == "the exchange has no site a; it has no site yet"
 
 
 @pytest.mark.parametrize(("side", "file"), [("../x", False), ("", True)])

@@ -111,6 +111,36 @@ def test_a_disk_without_fsync_is_a_warning(folder: Path, monkeypatch: pytest.Mon
     assert (found.level, found.seen) == (Level.WARNING, "fsync fails: Input/output error")
 
 
+@pytest.mark.parametrize(
+    ("probe", "refused"),
+    [
+        (probes.rename, (os, "open")),
+        (probes.names, (Path, "touch")),
+        (probes.watch, (probes, "put_bytes")),
+        (probes.links, (os, "link")),
+        (probes.copies, (probes, "copy_file")),
+        (lambda folder: probes.sync(folder, "ext4"), (os, "fsync")),
+        (lambda folder: probes.sync(folder, "ext4"), (os, "open")),
+        (probes.lock, (os, "open")),
+        (probes.clock, (Path, "write_bytes")),
+    ],
+)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_of_as_one(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    probe: Callable[[Path], Finding],
+    refused: tuple[object, str],
+    number: int,
+) -> None:
+    """And not as one that cannot do what was tried."""
+    monkeypatch.setattr(*refused, refuse(number))
+    found = probes.attempt(lambda: probe(folder), "this")
+    monkeypatch.undo()
+    assert (found.level, found.fix) == (Level.UNSAFE, "make room")
+    assert found.seen.startswith(f"the trial of 'this' failed: {os.strerror(number)}")
+
+
 @pytest.mark.parametrize(("held", "seen"), [(None, "no locks here"), (0, "is not seen by others")])
 def test_a_disk_without_locks_is_a_warning(
     folder: Path, monkeypatch: pytest.MonkeyPatch, held: int | None, seen: str
