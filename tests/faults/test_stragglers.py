@@ -31,7 +31,7 @@ from fltui.run.events import (
 from fltui.server.remote import SILENCE, RemoteSites
 from fltui.server.roster import SCRIPT_ENDED, Roster
 from tests.faults.clockwork import current
-from tests.faults.shared_run import RUN, SITES, Script, Shared, answer, train
+from tests.faults.outages.shared_run import RUN, SITES, Script, Shared, answer, train
 from tests.jobs import GOOD, HELLO, events_until, fltui, processes_of, started, write_job
 
 SILENT = f"not heard of for {SILENCE:g} s"
@@ -339,7 +339,7 @@ def test_a_site_that_touches_its_files_without_end_keeps_nobody_from_the_run(tmp
     def touch() -> None:
         """An event of a result of ``b``, before the engine has looked at the last one."""
         if run.begun and run.engine is not None:
-            run.engine._arrived(str(run.exchange / "b" / "results" / "any.json"))
+            run.engine._arrivals._arrived(str(run.exchange / "b" / "results" / "any.json"))
         if run.clock.now < begun + 5:
             run.later(0.005, touch)
 

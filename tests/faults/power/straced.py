@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.recorded import Call
+from tests.faults.power.recorded import Call
 
 _OPS = {
     "write": "write",

@@ -22,7 +22,7 @@ from fltui.exchange.manifest import MOST_METRICS
 from fltui.exchange.npy import file_size, header
 from fltui.exchange.publish import put_arrays, put_bytes
 from fltui.model import NUM_STEPS
-from tests.faults.hostility import FILE, NAME, Crime, Later, Scene, exchange_for_link, remove, while_read
+from tests.faults.attacks.hostility import FILE, NAME, Crime, Later, Scene, exchange_for_link, remove, while_read
 
 ACTING = "\x1b[2J\x1b]0;title\x07\x9b31m\u202egpj.\x00\r\nround 0 finished\n\u2066"
 """Text that would act on a terminal, or look like a line of its own."""

@@ -28,9 +28,9 @@ from fltui.server.engine import Engine
 from fltui.server.remote import RemoteSites
 from fltui.workflows.fedavg import FedAvg
 from tests import jobs
-from tests.faults.crimes import ACTING, CRIMES
-from tests.faults.hostility import HONEST, HOSTILE, NAME, Crime, Pair, Scene, plan_of
-from tests.faults.pranks import PRANKS
+from tests.faults.attacks.crimes import ACTING, CRIMES
+from tests.faults.attacks.hostility import HONEST, HOSTILE, NAME, Crime, Pair, Scene, plan_of
+from tests.faults.attacks.pranks import PRANKS
 
 PATIENCE = 0.3
 """Seconds that a server waits for a result of which nothing more comes."""

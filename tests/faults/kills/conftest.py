@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.undisturbed import Calm, undisturbed
+from tests.faults.kills.undisturbed import Calm, undisturbed
 
 
 @pytest.fixture(scope="session")

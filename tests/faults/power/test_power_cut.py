@@ -28,7 +28,7 @@ from fltui.run.folder import RunFolder, find_run
 from fltui.run.journal import read_journal
 from fltui.run.models import Models
 from fltui.run.seal import check_seal
-from tests.faults.recorded import await_stop, recorded
+from tests.faults.power.recorded import await_stop, recorded
 from tests.jobs import drifting, fltui, started, write_job
 
 SCRIPTS = {"a": drifting(0.3), "b": drifting(0.7)}

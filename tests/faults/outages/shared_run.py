@@ -43,8 +43,8 @@ from fltui.run.options import RunOptions
 from fltui.server.engine import Engine
 from fltui.server.remote import RemoteSites
 from fltui.workflows.fedavg import FedAvg
-from tests.faults.broken_disk import BrokenDisk
 from tests.faults.clockwork import Clockwork, Lane, current
+from tests.faults.outages.broken_disk import BrokenDisk
 
 RUN = "shared-20260102T000000Z-beef"
 SITES = ("a", "b")
@@ -212,7 +212,7 @@ class Shared:
     def _patched(self) -> Iterator[None]:
         with self.clock.running(), pytest.MonkeyPatch.context() as patch:
             patch.setattr("fltui.client.session.Watcher", _Deaf)
-            patch.setattr("fltui.server.engine.Watcher", _Deaf)
+            patch.setattr("fltui.server.arrivals.Watcher", _Deaf)
             patch.setattr("fltui.client.session.print", self._print, raising=False)
             patch.setattr(Session, "_pause", lambda _, seconds: current(self.clock).sleep(max(seconds, 0)))
             if self.disk is None:

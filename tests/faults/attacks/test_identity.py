@@ -15,10 +15,10 @@ from fltui.client.config import ClientConfig, Durability
 from fltui.client.output import LogFile
 from fltui.client.session import Session
 from fltui.exchange.keys import Keys
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import PROTOCOL, SERVER, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Task
 from fltui.exchange.publish import open_exchange, open_site, put_bytes
-from fltui.exchange.signing import NOBODY, SERVER, Identity, signature_fault
+from fltui.exchange.signing import NOBODY, Identity, signature_fault
 from fltui.job.folder import load_job
 from fltui.model import FLModel, ParamsType
 from fltui.run.folder import list_runs

@@ -23,7 +23,7 @@ import pytest
 import fltui
 from tests.jobs import GOOD, write_job
 
-GUIDE = Path(__file__).parents[2] / "docs" / "deploy.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "deploy.md"
 
 NAMESPACE = """
 set -e

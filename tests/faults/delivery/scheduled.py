@@ -46,9 +46,9 @@ from fltui.server.engine import Engine
 from fltui.server.remote import RemoteSites
 from fltui.workflows.fedavg import FedAvg
 from tests.faults.clockwork import Clockwork, Lane, StuckError, current
-from tests.faults.delivery import Courier
-from tests.faults.relics import MODEL, RUN, earlier_files, ghost_files
-from tests.faults.schedules import Schedule
+from tests.faults.delivery.courier import Courier
+from tests.faults.delivery.relics import MODEL, RUN, earlier_files, ghost_files
+from tests.faults.delivery.schedules import Schedule
 
 _MEMORY = Path("/dev/shm")
 PATIENCE = 200.0
@@ -136,7 +136,7 @@ class _Play:
 
         with self.clock.running(), pytest.MonkeyPatch.context() as patch:
             patch.setattr("fltui.client.session.Watcher", watcher)
-            patch.setattr("fltui.server.engine.Watcher", watcher)
+            patch.setattr("fltui.server.arrivals.Watcher", watcher)
             # A status is of the same length in every process: where it is cut is drawn from its length.
             patch.setattr("fltui.client.heartbeat.os", SimpleNamespace(getpid=lambda: 4711))
             patch.setattr("fltui.client.heartbeat.socket", SimpleNamespace(gethostname=lambda: "host"))

@@ -9,8 +9,8 @@ import pytest
 from fltui.exchange.manifest import End, decode_manifest
 from fltui.run.events import ResultAccepted, RoundFinished, TaskPublished
 from fltui.run.models import Models
-from tests.faults.killing import Kill, Killing, kills
-from tests.faults.steps import (
+from tests.faults.kills.killing import Kill, Killing, kills
+from tests.faults.kills.steps import (
     BEFORE_THE_FIRST_EVENT,
     BEGIN,
     END,
@@ -27,7 +27,7 @@ from tests.faults.steps import (
     SITE,
     phases,
 )
-from tests.faults.undisturbed import SCRIPTS, Calm, exported
+from tests.faults.kills.undisturbed import SCRIPTS, Calm, exported
 from tests.jobs import HEAD, drifting, script
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to know what is written")
@@ -152,7 +152,7 @@ def test_where_a_site_misbehaves_and_people_ask(
         plan,
         ("--sites", "3"),
         extras=("c",),
-        settings={"fltui.server.round:STALLED": 0.01},
+        settings={"fltui.server.deliveries:STALLED": 0.01},
     )
     run.go()
     run.check(calm.rounds)

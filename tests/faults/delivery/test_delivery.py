@@ -1,6 +1,6 @@
 """Files that travel in any order, late, twice, half and worse: a thousand schedules, each a whole run.
 
-A schedule that fails is played again, and made as simple as can be, by ``python -m tests.faults.judged SEED``.
+A schedule that fails is played again, and made as simple as can be, by ``python -m tests.faults.delivery.judged SEED``.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.faults.clockwork import StuckError
-from tests.faults.delivery import ALL, Courier, Mischief, parts
-from tests.faults.judged import faults
-from tests.faults.relics import earlier_files
-from tests.faults.scheduled import play
-from tests.faults.schedules import Schedule, simplest
+from tests.faults.delivery.courier import ALL, Courier, Mischief, parts
+from tests.faults.delivery.judged import faults
+from tests.faults.delivery.relics import earlier_files
+from tests.faults.delivery.scheduled import play
+from tests.faults.delivery.schedules import Schedule, simplest
 from tests.jobs import drifting, events_until, started, write_job
 
 SCHEDULES = 1000
@@ -32,7 +32,7 @@ STEPS = {"a": 0.3, "b": 0.7}
 @pytest.mark.parametrize("first", range(0, SCHEDULES, CHUNK))
 def test_no_delivery_harms_a_run(first: int) -> None:
     found = {seed: faults(Schedule.drawn(seed)) for seed in range(first, first + CHUNK)}
-    told = [f"python -m tests.faults.judged {seed}: {'; '.join(what)}" for seed, what in found.items() if what]
+    told = [f"python -m tests.faults.delivery.judged {seed}: {'; '.join(what)}" for seed, what in found.items() if what]
     assert not told, "\n".join(told)
 
 
@@ -49,8 +49,8 @@ def test_a_schedule_that_fails_is_made_simple() -> None:
 
 
 def test_a_run_that_never_ends_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.faults.delivery.Way.act", lambda *_: None)
-    monkeypatch.setattr("tests.faults.scheduled.LIMIT", 20.0)
+    monkeypatch.setattr("tests.faults.delivery.courier.Way.act", lambda *_: None)
+    monkeypatch.setattr("tests.faults.delivery.scheduled.LIMIT", 20.0)
     (told,) = faults(Schedule(1))
     assert told.startswith(StuckError.__name__)
 

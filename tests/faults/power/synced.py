@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tests.faults.recorded import Call
+from tests.faults.power.recorded import Call
 
 UNPROMISED = ("*/status.json", "*/logs/*", "*/control/*", "*/lock", "*/.syncthing.fltui.*")
 """Files that may be lost: they are for people, or are written again by themselves."""

@@ -17,7 +17,7 @@ from fltui.run.events import AnyEvent, MetricLogged, ResultAccepted, RoundFinish
 from fltui.run.folder import RunFolder
 from fltui.run.journal import read_journal
 from fltui.run.state import fold
-from tests.faults.lives import Arms, NextStep, start
+from tests.faults.kills.lives import Arms, NextStep, start
 
 ARMED = "a"
 """The site that is killed; the others look on."""

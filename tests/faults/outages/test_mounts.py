@@ -17,7 +17,7 @@ import pytest
 from fltui.run.events import ResultAccepted
 from fltui.run.folder import RunFolder, find_run
 from fltui.run.journal import read_journal
-from tests.faults.mounted import Ballast, bound, mount, tmpfs, unmount
+from tests.faults.outages.mounted import Ballast, bound, mount, tmpfs, unmount
 from tests.jobs import Done, Gate, drifting, events_until, fltui, started, write_job
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts of Linux")

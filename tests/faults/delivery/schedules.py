@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from fltui.client.config import TransferType
-from tests.faults.delivery import ALL, Mischief
+from tests.faults.delivery.courier import ALL, Mischief
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from fltui.run.events import (
     RunFinished,
     RunStatus,
 )
-from tests.faults.scheduled import Played, play
-from tests.faults.schedules import Schedule, simplest
+from tests.faults.delivery.scheduled import Played, play
+from tests.faults.delivery.schedules import Schedule, simplest
 
 
 @functools.cache

@@ -13,8 +13,9 @@ import pytest
 
 from fltui.exchange.outage import exchange_id
 from fltui.run import control
-from tests.faults.broken_disk import CHANGES, READS, WRITES, BrokenDisk
-from tests.faults.shared_run import SITES, Shared
+from fltui.run.events import RequestRefused, RunPaused, SiteLost
+from tests.faults.outages.broken_disk import CHANGES, READS, WRITES, BrokenDisk
+from tests.faults.outages.shared_run import SITES, Shared
 
 FULL = os.strerror(errno.ENOSPC)
 NONE = os.strerror(errno.ENOENT)
@@ -35,13 +36,13 @@ def breaking(root: Path, error: int, calls: tuple[str, ...], at: int, **how: obj
     """A run whose disk breaks at a call of one side, for some seconds."""
     run = Shared(root, named=bool(how.get("named", True)))
     places = {"both": (run.exchange, run.runs), "exchange": (run.exchange,), "runs": (run.runs,)}
-    side, seconds = how.get("side", ""), float(str(how.get("seconds", 5)))
+    side, seconds, for_all = how.get("side", ""), float(str(how.get("seconds", 5))), bool(how.get("for_all"))
     run.disk = disk = BrokenDisk(
         places[str(how.get("where", "both"))],
         error,
         calls,
         at=at,
-        counts=lambda: bool(run.side) and side in ("", run.side),
+        counts=lambda: bool(run.side) and (side in ("", run.side) or (for_all and disk.is_broken)),
         breaks=lambda: run.later(seconds, disk.mend),
         once=bool(how.get("once")),
     )
@@ -146,6 +147,19 @@ def test_one_disk_may_be_full_or_a_quota_used_up(
         for reason in run.paused:
             assert re.fullmatch(enough_room(run, os.strerror(error)), reason), run.disk
     assert paused > 3
+
+
+@pytest.mark.parametrize("first", range(1, 4))
+def test_a_full_disk_that_only_the_sites_write_to_is_no_silence(tmp_path: Path, calm: Shared, first: int) -> None:
+    paused = 0
+    how = {"where": "exchange", "side": "site", "seconds": LONGER_THAN_SILENCE, "for_all": True}
+    for run in all_breaks(tmp_path, errno.ENOSPC, WRITES, first, 7, **how):
+        run.check(calm)
+        assert [event for event in run.events if isinstance(event, SiteLost)] == [], run.disk
+        paused += len(run.paused)
+        for reason in run.paused:
+            assert re.fullmatch(enough_room(run, FULL), reason), run.disk
+    assert paused > 5
 
 
 def test_a_write_that_fails_once_is_done_again(tmp_path: Path, calm: Shared) -> None:
@@ -289,6 +303,23 @@ def test_a_run_that_a_person_pauses_during_an_outage_stays_so_after_it(
     if again:
         run.plans[11.0] = lambda: control.ask(run.folder, control.Pause("a long lunch"))
     run.play().check(calm)
-    assert run.paused == [away(run), "lunch"]
+    assert run.paused == [away(run), away(run), "lunch"]
+    pauses = [event for event in run.events if isinstance(event, RunPaused)]
+    assert [(event.outage, event.stays) for event in pauses] == [(True, False), (True, True), (False, False)]
     assert run.end is not None
     assert run.end.seconds > 59
+
+
+def test_a_person_may_think_better_of_a_pause_during_an_outage(tmp_path: Path, calm: Shared) -> None:
+    run = Shared(tmp_path)
+    run.plans = {
+        1.0: lambda: put_away(run, 20),
+        10.0: lambda: control.ask(run.folder, control.Pause("lunch")),
+        12.0: lambda: control.ask(run.folder, control.Resume()),
+        14.0: lambda: control.ask(run.folder, control.Resume()),
+    }
+    run.play().check(calm)
+    assert run.paused == [away(run)] * 3
+    assert [event.reason for event in run.events if isinstance(event, RequestRefused)] == [away(run)]
+    assert run.end is not None
+    assert run.end.seconds < 30

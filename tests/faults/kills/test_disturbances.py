@@ -12,9 +12,9 @@ import pytest
 from fltui.run.events import AnyEvent, ResultAccepted, SiteLost
 from fltui.run.folder import RunFolder, list_runs
 from tests.console.terminal import Terminal
-from tests.faults.killing import Kill, Killing
-from tests.faults.lives import Arms, start
-from tests.faults.undisturbed import Calm
+from tests.faults.kills.killing import Kill, Killing
+from tests.faults.kills.lives import Arms, start
+from tests.faults.kills.undisturbed import Calm
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to know what is written")
 

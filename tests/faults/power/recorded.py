@@ -1,4 +1,4 @@
-"""``python -m tests.faults.recorded FOLDER RECORD STOPS MODULE [ARGS...]``: record what a module does to files.
+"""``python -m tests.faults.power.recorded FOLDER RECORD STOPS MODULE [ARGS...]``: record what a module does to files.
 
 What changes something below FOLDER becomes a line of RECORD, in order. Files opened the usual way are recorded, too:
 Python's own ``io`` is put in the place of the one in C, so that everything passes through `os`.
@@ -77,10 +77,10 @@ def recorded(
         settings: variables of the environment without their ``FLTUI_``.
     """
     process = subprocess.Popen(
-        [*before, sys.executable, "-m", "tests.faults.recorded", folder, record, stops, *command],
+        [*before, sys.executable, "-m", "tests.faults.power.recorded", folder, record, stops, *command],
         env={
             **environment(folder),
-            "PYTHONPATH": str(Path(__file__).parents[2]),
+            "PYTHONPATH": str(Path(__file__).parents[3]),
             **{f"FLTUI_{name.upper()}": value for name, value in settings.items()},
         },
         cwd=folder.parent,

@@ -14,9 +14,9 @@ import pytest
 from fltui.run.events import RunPaused, RunResumed
 from fltui.run.folder import find_run
 from fltui.run.journal import Journal, read_journal
-from tests.faults.recorded import Call, await_stop, read_record, recorded
-from tests.faults.straced import read_trace, strace
-from tests.faults.synced import broken_rules
+from tests.faults.power.recorded import Call, await_stop, read_record, recorded
+from tests.faults.power.straced import read_trace, strace
+from tests.faults.power.synced import broken_rules
 from tests.jobs import drifting, write_job
 
 LOGS = "flare.log('round', round, step=round)"

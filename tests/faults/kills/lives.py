@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from fltui import cli
-from tests.faults.armed import Seams
+from tests.faults.kills.armed import Seams
 from tests.jobs import environment
 
 _LONGEST_STEP = 120
 
 _PRELOADED = [
-    "tests.faults.lives",
-    "tests.faults.trouble",
+    "tests.faults.kills.lives",
+    "tests.faults.kills.trouble",
     "fltui.cli.app",
     "fltui.cli.progress",
     "fltui.client.__main__",
@@ -122,7 +122,7 @@ class Arms:
         line: where it says that it has stopped.
         count: the file for `Counts`, instead.
         settings: values of the product to change, as ``module:name``.
-        trouble: functions of `tests.faults.trouble` that are called before the command.
+        trouble: functions of `tests.faults.kills.trouble` that are called before the command.
     """
 
     who: str = ""
@@ -159,7 +159,7 @@ def _live(folder: Path, name: str, arguments: list[str], arms: Arms) -> NoReturn
             raise AttributeError(f"there is no {where} to change")
         setattr(owner, last, value)
     for name in arms.trouble:
-        getattr(importlib.import_module("tests.faults.trouble"), name)()
+        getattr(importlib.import_module("tests.faults.kills.trouble"), name)()
     os.execve = _become  # type: ignore[assignment]  # it does not return either
     if arms.count is not None:
         Seams(arms.who, folder, Counts(arms.count)).install()
@@ -170,9 +170,9 @@ def _live(folder: Path, name: str, arguments: list[str], arms: Arms) -> NoReturn
 
 
 def _become(executable: str, command: list[str], environment: dict[str, str]) -> NoReturn:
-    """``fltui client`` becomes ``python -P -m fltui.client``: here without losing what was imported and armed."""
-    if command[:4] != [executable, "-P", "-m", "fltui.client"]:
+    """``fltui client`` becomes ``python -P -m fltui.cli.site``: here without losing what was imported and armed."""
+    if command[:4] != [executable, "-P", "-m", "fltui.cli.site"]:
         raise AssertionError(f"{command} is not what a client becomes")
     os.environ.update(environment)
     sys.argv = command[3:]
-    sys.exit(importlib.import_module("fltui.client.__main__").main())
+    sys.exit(importlib.import_module("fltui.cli.site").main())

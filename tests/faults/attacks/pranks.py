@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fltui.model import NUM_STEPS, ParamsType
-from tests.faults.crimes import ACTING, crime, sparse, with_meta
-from tests.faults.hostility import Crime, Later, Scene, remove
+from tests.faults.attacks.crimes import ACTING, crime, sparse, with_meta
+from tests.faults.attacks.hostility import Crime, Later, Scene, remove
 
 
 def _rewritten_later(scene: Scene) -> Later:

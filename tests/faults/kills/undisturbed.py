@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.run.events import RoundFinished
-from tests.faults.killing import Killing
+from tests.faults.kills.killing import Killing
 from tests.jobs import drifting, fltui, write_job
 
 LOGS = "print('round', round); flare.log('round', round, step=round)"
