@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +22,7 @@ from fltui.cli.options import (
     say,
     say_json,
 )
+from fltui.cli.site import HELD_BACK
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.console.config import config_path
 from fltui.errors import BadInputError
@@ -49,8 +51,10 @@ def client(
     if not script.is_file():
         raise BadInputError(f"script {script} does not exist")
     config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability, require_signatures)
-    command = [sys.executable, "-P", "-m", "fltui.client", str(script), *context.args]
+    command = [sys.executable, "-P", "-m", "fltui.cli.site", str(script), *context.args]
     sys.stdout.flush()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     os.execve(sys.executable, command, {**os.environ, **config.environment()})
 
 

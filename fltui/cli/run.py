@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -152,12 +155,30 @@ def _prepare(
             job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
         if not simulated:
             identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)
-        place = open_exchange(exchange.absolute(), durable=durable)
-        if identity.signer:
-            show_server_key(place, identity.public, durable=durable)
-        folder = create_run(runs.absolute(), job.name, durable=durable)
-        write_job(job, folder.job, durable=durable)
-    return _Prepared(load_job(folder.job), folder, place, note.threads, identity)
+        with _new_run(runs.absolute(), job.name, durable=durable) as folder:
+            place = open_exchange(exchange.absolute(), durable=durable)
+            if identity.signer:
+                show_server_key(place, identity.public, durable=durable)
+            write_job(job, folder.job, durable=durable)
+            return _Prepared(load_job(folder.job), folder, place, note.threads, identity)
+
+
+@contextmanager
+def _new_run(runs: Path, job_name: str, *, durable: bool) -> Iterator[RunFolder]:
+    """A new run folder; it goes again if the run cannot be prepared in it, with the folder of runs if that is new.
+
+    It comes before the exchange, so that nothing is left where it cannot be made.
+    """
+    new = not runs.exists()
+    folder = create_run(runs, job_name, durable=durable)
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder.root, ignore_errors=True)
+        if new:
+            with suppress(OSError):  # there are other runs in it meanwhile
+                runs.rmdir()
+        raise
 
 
 def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
@@ -232,7 +253,8 @@ async def _until_finished(engine: Engine) -> tuple[RunFinished, bool]:
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
     for sent in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(sent, engine.abort, f"stopped by {sent.name}")
+        if signal.getsignal(sent) is not signal.SIG_IGN:  # as under `nohup`
+            loop.add_signal_handler(sent, engine.abort, f"stopped by {sent.name}")
     if lifeline := os.environ.pop(LIFELINE, ""):
 
         def gone() -> None:
@@ -248,5 +270,10 @@ def _say_outcome(finished: RunFinished, folder: RunFolder) -> None:
         say(f"run {finished.run} completed: {finished.rounds} rounds in {finished.seconds:.2f} s")
     for name, path in finished.final_model.items():
         say(f"  {name}: {folder.root / path}")
+    if finished.untold:
+        say(
+            f"  not told that the run is over: {', '.join(finished.untold)}; the exchange folder could not be written, "
+            "and their scripts wait until they are stopped or another run begins"
+        )
     say(f"  results: {folder.root}")
     say(f"  head of the journal: {head_of(folder.journal)}")

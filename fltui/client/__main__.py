@@ -20,6 +20,7 @@ from fltui.client.api import open_session
 from fltui.client.config import load_config
 from fltui.client.script import own_frames, reason, run_as_main
 from fltui.errors import FltuiError
+from fltui.signals import StoppedError, raise_when_stopped
 
 LIFELINE = "FLTUI_LIFELINE"
 """Descriptor of a pipe whose other end the simulator holds; its end of file means that the simulator is gone."""
@@ -33,10 +34,15 @@ def main() -> int:
     faulthandler.enable()
     script, *arguments = sys.argv[1:]
     try:
+        raise_when_stopped()
         session = open_session(load_config(), stdout_is_log=os.environ.pop(STDOUT_IS_LOG, "") == "1")
     except FltuiError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
+    except StoppedError as stop:
+        _stopped(stop)
     try:
         if not Path(script).is_file():
             raise FileNotFoundError(f"script {script} does not exist")
@@ -53,6 +59,8 @@ def main() -> int:
     except KeyboardInterrupt:
         session.close("failed", "interrupted")
         return 130
+    except StoppedError as stop:
+        _stopped(stop)
     except BaseException as error:  # noqa: BLE001 - the process ends with it; nothing is swallowed
         own = own_frames(error)
         traceback.print_exception(own)
@@ -60,6 +68,16 @@ def main() -> int:
         _end_now(1)
     session.close()
     return session.exit_code
+
+
+def _stopped(stop: StoppedError) -> NoReturn:
+    """Say what happened to this process, and nothing to the server.
+
+    A service that is started again goes on with the task that it left, and until then the server waits for it as for
+    one that was killed.
+    """
+    print(stop, file=sys.stderr)
+    _end_now(stop.exit_code)
 
 
 def _end_now(code: int) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from fltui.errors import BadInputError
 from fltui.job.folder import load_job
 from fltui.job.handover import Handover, job_of_script
 from fltui.job.job import Job
+from fltui.job.scratch import scratch_folder
 
 
 @contextmanager
@@ -25,8 +25,8 @@ def open_job(path: Path) -> Iterator[tuple[Job, Handover]]:
         job = load_job(place)
         yield job, Handover(job.name)
         return
-    with tempfile.TemporaryDirectory(prefix="fltui-job-") as temporary:
-        folder, note = job_of_script(place, Path(temporary))
+    with scratch_folder("fltui-job") as temporary:
+        folder, note = job_of_script(place, temporary)
         yield load_job(folder), note
 
 

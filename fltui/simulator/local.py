@@ -156,6 +156,8 @@ class LocalSites:
         status = read_status(self._exchange.site(name))
         if status is not None and status.pid == pid and status.state == "failed" and status.reason:
             return status.reason
+        if code == 128 + signal.SIGTERM:  # it could say so in its log before it ended
+            code = -signal.SIGTERM
         if code < 0:
             return f"its script was killed by {signal.Signals(-code).name}"
         if code:

@@ -64,7 +64,7 @@ def test_a_broken_config_is_one_line_and_exit_2(tmp_path: Path, config: Path) ->
 )
 def test_a_config_that_names_what_does_not_exist_is_told(tmp_path: Path, config: Path, text: str, told: str) -> None:
     config.write_text(text)
-    with Terminal(tmp_path) as terminal:
+    with Terminal(tmp_path, columns=1000) as terminal:  # wide enough for the sentence and the path in it
         terminal.wait_for(told)
         assert terminal.exit_code() == 2
 

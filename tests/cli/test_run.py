@@ -123,6 +123,18 @@ def test_an_exchange_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None
     assert (done.code, len(done.err.splitlines())) == (2, 1)
 
 
+def test_a_run_that_cannot_be_prepared_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = fltui(tmp_path, "run", HELLO, "--runs", tmp_path / "file" / "runs")
+    assert done.code == 2
+    assert (
+        done.err == f"error: runs folder {tmp_path}/file/runs cannot be used: Not a directory ({tmp_path}/file/runs)\n"
+    )
+    assert not (tmp_path / "exchange").exists()
+    assert fltui(tmp_path, "run", HELLO, "--exchange", tmp_path / "file" / "exchange").code == 2
+    assert not (tmp_path / "runs").exists()
+
+
 def test_two_runs_share_an_exchange(tmp_path: Path) -> None:
     arguments = ("run", HELLO, "--rounds", "20", "--json")
     with started(tmp_path, *arguments) as one, started(tmp_path, *arguments) as two:

@@ -14,10 +14,10 @@ from fltui.client.output import LogFile
 from fltui.client.session import Session
 from fltui.errors import BadInputError, RefusedError
 from fltui.exchange.keys import Keys
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import PROTOCOL, SERVER, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Task
 from fltui.exchange.publish import open_site, put_arrays, put_bytes
-from fltui.exchange.signing import NOBODY, SERVER, Identity
+from fltui.exchange.signing import NOBODY, Identity
 from fltui.model import ParamsType
 from tests.exchange.signers import signer
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fltui.exchange.keys import Keys
-from fltui.exchange.signing import SERVER
+from fltui.exchange.layout import SERVER
 from tests.jobs import GOOD, HEAD, HELLO, HELLO_JOB, fltui, processes_of, script, write_job
 
 FINAL = np.arange(4, 13, dtype=np.float32).reshape(3, 3)
@@ -152,11 +152,15 @@ def test_a_mandatory_site_must_answer(tmp_path: Path) -> None:
 
 
 def test_a_round_ends_at_its_deadline(tmp_path: Path) -> None:
-    slow = script("import threading; threading.Event().wait()")
-    path = write_job(tmp_path / "job", {"a": GOOD, "b": slow}, "num_rounds=1, min_clients=1, round_timeout=0.5")
+    ends = f"__import__('pathlib').Path({str(tmp_path)!r}, 'exchange', 'b', 'tasks').glob('*.end.*')"
+    slow = script("import threading", f"while not any({ends}): threading.Event().wait(0.01)")
+    # The seconds begin before the scripts do, which takes a while where much else is done.
+    path = write_job(tmp_path / "job", {"a": GOOD, "b": slow}, "num_rounds=1, min_clients=1, round_timeout=3")
     done = fltui(tmp_path, "run", path, "--json")
     assert done.code == 0
-    assert done.of("round_finished")[0]["weights"] == {"a": 1.0}
+    (finished,) = done.of("round_finished")
+    assert finished["weights"] == {"a": 1.0}
+    assert finished["seconds"] >= 3
     assert processes_of(tmp_path) == []
 
 

@@ -263,7 +263,8 @@ def test_a_site_that_sent_nothing_is_told_apart(tmp_path: Path) -> None:
     book.ask(1)
     book.write(SiteLost(site="site-0", reason="its script ended"))
     assert why(looked_at(book), RESULT) == "site-0 is lost in round 1: its script ended"
-    book.close_round(1, weights(5))
+    book.answer("site-1", 1, weights(5))
+    book.close_round(1, weights(5), ["site-1"])
     assert why(looked_at(book), RESULT) == "site-0 did not answer in round 1"
 
 
