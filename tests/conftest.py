@@ -17,6 +17,11 @@ settings.load_profile("fltui")
 _NOBODY = 65534
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: half the tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture
 def private_folder() -> Iterator[Path]:
     """A folder of a user without privileges, whom this process is while the test lasts: no door is closed to root."""

@@ -35,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wait_until(true: Callable[[], bool], folder: Path) -> None:
-    """Look again whenever something changes below `folder`."""
+    """Look again whenever something changes in `folder`."""
     read, write = os.pipe()
 
     class Nudge(FileSystemEventHandler):
@@ -43,7 +43,7 @@ def wait_until(true: Callable[[], bool], folder: Path) -> None:
             os.write(write, b".")
 
     observer = Observer()
-    observer.schedule(Nudge(), str(folder), recursive=True)
+    observer.schedule(Nudge(), str(folder), recursive=False)
     observer.start()
     try:
         while not true():
