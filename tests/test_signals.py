@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -52,14 +53,25 @@ def test_ctrl_c_while_a_client_is_loaded_gives_no_traceback(tmp_path: Path, when
     assert stopped_at(tmp_path, when, "SIGINT", "fltui.cli.site", HELLO_SCRIPT) == (130, "")
 
 
-def test_what_is_sent_between_the_command_and_the_site_s_process_waits_for_it(tmp_path: Path) -> None:
-    held = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]); "
-    sent = "os.kill(os.getpid(), signal.SIGINT)"
-    code = f"import os; {held}{sent}; os.execv({sys.executable!r}, [{sys.executable!r}, '-m', 'fltui.cli.site', 'x'])"
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", -15), ("SIGHUP", -1)])
+def test_what_is_sent_between_the_command_and_the_site_s_process_waits_for_it(
+    tmp_path: Path, name: str, code: int
+) -> None:
+    text = f"""if True:
+        import os, signal, sys, threading
+        become = os.execve
+        def at_once(*arguments):
+            signal.pthread_kill(threading.get_ident(), signal.{name})  # not to a thread of numpy's
+            become(*arguments)
+        os.execve = at_once
+        sys.argv = ["fltui", "client", {str(HELLO_SCRIPT)!r}, "--site", "a"]
+        from fltui.cli import main
+        main()
+    """
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, text=True, check=False
+        [sys.executable, "-c", text], env=environment(tmp_path), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (130, "")
+    assert (done.returncode, done.stderr) == (code, "")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,47 @@ def test_a_client_says_what_stopped_it(tmp_path: Path, sent: signal.Signals) -> 
         process.send_signal(sent)
         assert (process.stderr.read(), process.wait()) == (f"stopped by {sent.name}\n", 128 + sent)
     assert '"state": "waiting"' in (tmp_path / "exchange" / "a" / "status.json").read_text()
+
+
+GOODBYE = """
+import os, runpy, signal, sys
+from fltui.exchange.watch import Watcher
+sent, close = sys.argv.pop(1), Watcher.close
+def told(watcher):
+    Watcher.close = close
+    os.kill(os.getpid(), getattr(signal, sent))
+    close(watcher)
+Watcher.close = told
+runpy.run_module("fltui.cli.site", run_name="__main__", alter_sys=True)
+"""
+"""A client that is told to stop while it says goodbye."""
+
+
+@pytest.mark.parametrize(("sent", "code", "said"), [("SIGINT", 130, ""), ("SIGTERM", 143, "stopped by SIGTERM\n")])
+@pytest.mark.parametrize(
+    ("text", "state", "reason"),
+    [
+        ("pass", "finished", ""),
+        ("raise SystemExit(3)", "failed", "the script called sys.exit(3)"),
+        ("raise ValueError('boom')", "failed", "ValueError: boom (script.py, line 1)"),
+    ],
+)
+def test_a_client_that_is_stopped_while_it_says_goodbye_has_said_it(
+    tmp_path: Path, text: str, state: str, reason: str, sent: str, code: int, said: str
+) -> None:
+    (tmp_path / "script.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", GOODBYE, sent, tmp_path / "script.py"],
+        env={**environment(tmp_path), "FLTUI_SITE": "a"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.endswith(said)) == (code, True)
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "StoppedError" not in done.stderr
+    status = json.loads((tmp_path / "exchange" / "a" / "status.json").read_text())
+    assert (status["state"], status["reason"]) == (state, reason)
 
 
 def test_a_copy_of_the_process_that_a_script_made_ends_as_it_would_anyway(tmp_path: Path) -> None:

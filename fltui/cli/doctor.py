@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-import signal
 import sys
 import textwrap
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
@@ -63,7 +62,6 @@ def doctor(
     examination = Examination(
         exchange.absolute(), side=side, model_size=size, runs=runs.absolute(), begun=progress.begun
     )
-    signal.signal(signal.SIGTERM, _stop)
     counts = dict.fromkeys(Level, 0)
     with contextlib.closing(examination.findings()) as findings:
         for found in findings:
@@ -132,8 +130,3 @@ class _Progress:
         """Take the line away."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _stop(*_: object) -> NoReturn:
-    """Being told to stop, clear away first."""
-    sys.exit(128 + signal.SIGTERM)

@@ -14,8 +14,9 @@ from fltui.cli.options import Json, say, say_json
 from fltui.errors import BadInputError, ExchangeError, RefusedError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ABOUT, ExchangeFolder, SiteFolder
-from fltui.exchange.manifest import End, ExchangeAbout, Result, Status, Task, decode, decode_manifest
-from fltui.exchange.npy import map_array, open_beneath, read_checked
+from fltui.exchange.manifest import MANIFEST_LIMIT, End, ExchangeAbout, Result, Status, Task, decode, decode_manifest
+from fltui.exchange.npy import map_array, open_beneath, read_bytes, read_checked
+from fltui.exchange.plain import open_plain
 from fltui.exchange.sizes import size_text
 
 _SHOWN = 20
@@ -94,15 +95,17 @@ def _inspect_array(path: Path) -> dict[str, Any]:
 
 
 def _inspect_document(path: Path) -> dict[str, Any]:
-    data = path.read_bytes()
     document: msgspec.Struct
     try:
+        data = _read(path)
         if path.name in _KINDS:
             document = decode(data, _KINDS[path.name], str(path))
         else:
             document = decode_manifest(data, str(path))
     except ExchangeError as error:
         raise BadInputError(str(error)) from error
+    except OSError as error:
+        raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
     found: dict[str, Any] = msgspec.to_builtins(document)
     if isinstance(document, Task | Result):
         site = path.absolute().parent.parent
@@ -117,6 +120,12 @@ def _inspect_document(path: Path) -> dict[str, Any]:
             for entry in document.arrays
         ]
     return found
+
+
+def _read(path: Path) -> bytes:
+    """A manifest, or what a site has put in its place."""
+    with open(open_plain(path), "rb") as file:
+        return read_bytes(file.fileno(), MANIFEST_LIMIT, path.name)
 
 
 def _check(site: Path, side: str, task_id: str, entry: Any) -> str:
@@ -144,9 +153,9 @@ def _documents(folder: Path) -> list[Any]:
     found = []
     for path in sorted(folder.glob("*.json"))[-_SHOWN:]:
         try:
-            document = decode_manifest(path.read_bytes(), path.name)
+            document = decode_manifest(_read(path), path.name)
         except (ExchangeError, OSError) as error:
-            found.append({"file": path.name, "error": str(error)})
+            found.append({"file": path.name, "error": getattr(error, "strerror", None) or str(error)})
             continue
         arrays = "" if isinstance(document, End) else ", ".join(entry.name for entry in document.arrays)
         found.append({"file": path.name, "kind": type(document).__name__.lower(), "arrays": arrays or "none"})

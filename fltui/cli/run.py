@@ -272,7 +272,7 @@ def _say_outcome(finished: RunFinished, folder: RunFolder) -> None:
         say(f"  {name}: {folder.root / path}")
     if finished.untold:
         say(
-            f"  not told that the run is over: {', '.join(finished.untold)}; the exchange folder could not be written, "
+            f"  not told that the run is over: {', '.join(finished.untold)}; their folders could not be written, "
             "and their scripts wait until they are stopped or another run begins"
         )
     say(f"  results: {folder.root}")

@@ -11,7 +11,7 @@ import sys
 
 from fltui.signals import loading
 
-HELD_BACK = {signal.SIGINT, signal.SIGTERM}
+HELD_BACK = {sent for sent in signal.Signals if sent.name in ("SIGINT", "SIGTERM", "SIGHUP")}
 """Signals that wait from the end of ``fltui client`` until this module is there to take them."""
 
 

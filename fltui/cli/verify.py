@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ import typer
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path
-from fltui.run.folder import RunFolder, check_run_name, find_run
+from fltui.run.folder import RunFolder, find_run
 
 if TYPE_CHECKING:
     from fltui.server.verify import Report, Verified
@@ -47,7 +46,7 @@ def verify(
     noted = (head or "").strip().lower()
     if head is not None and not re.fullmatch("[0-9a-f]{64}", noted):
         raise BadInputError(f"--head is {head[:80]!r}, expected 64 digits 0-9a-f, as a run prints them at its end")
-    folder = _find(run, runs.absolute())
+    folder = find_run(run, runs.absolute(), broken=True)  # a journal that is gone is the difference
     with _progress() as report:
         found = verify_run(folder, noted, report, lambda: Keys(keys_path()).all_trusted())
     if json:
@@ -58,19 +57,6 @@ def verify(
         if json:
             raise typer.Exit(cli.FAILED)
         raise found.difference
-
-
-def _find(run: str, runs: Path) -> RunFolder:
-    """The run that is meant, also if its journal is missing, which is then the difference.
-
-    Raises:
-        BadInputError: see `find_run`.
-    """
-    check_run_name(run)
-    for folder in (RunFolder(Path(run).absolute()), RunFolder(runs / run)):
-        if not folder.journal.is_file() and (folder.seal.is_file() or (folder.job / "meta.json").is_file()):
-            return folder
-    return find_run(run, runs)
 
 
 def _as_json(folder: RunFolder, found: Verified) -> dict[str, Any]:

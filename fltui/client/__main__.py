@@ -30,19 +30,25 @@ STDOUT_IS_LOG = "FLTUI_STDOUT_IS_LOG"
 
 def main() -> int:
     """Run the script named on the command line; its exit code."""
-    _follow_lifeline()
-    faulthandler.enable()
-    script, *arguments = sys.argv[1:]
     try:
         raise_when_stopped()
+        _follow_lifeline()
+        faulthandler.enable()
+        return _run()
+    except KeyboardInterrupt:
+        return 130
+    except StoppedError as stop:
+        print(stop, file=sys.stderr)
+        _end_now(stop.exit_code)
+
+
+def _run() -> int:
+    script, *arguments = sys.argv[1:]
+    try:
         session = open_session(load_config(), stdout_is_log=os.environ.pop(STDOUT_IS_LOG, "") == "1")
     except FltuiError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
-    except StoppedError as stop:
-        _stopped(stop)
     try:
         if not Path(script).is_file():
             raise FileNotFoundError(f"script {script} does not exist")
@@ -58,9 +64,11 @@ def main() -> int:
         _end_now(code)
     except KeyboardInterrupt:
         session.close("failed", "interrupted")
-        return 130
-    except StoppedError as stop:
-        _stopped(stop)
+        raise
+    except StoppedError:
+        # The server is told nothing: a service that is started again goes on with the task that it left, and until
+        # then the server waits for it as for one that was killed.
+        raise
     except BaseException as error:  # noqa: BLE001 - the process ends with it; nothing is swallowed
         own = own_frames(error)
         traceback.print_exception(own)
@@ -68,16 +76,6 @@ def main() -> int:
         _end_now(1)
     session.close()
     return session.exit_code
-
-
-def _stopped(stop: StoppedError) -> NoReturn:
-    """Say what happened to this process, and nothing to the server.
-
-    A service that is started again goes on with the task that it left, and until then the server waits for it as for
-    one that was killed.
-    """
-    print(stop, file=sys.stderr)
-    _end_now(stop.exit_code)
 
 
 def _end_now(code: int) -> NoReturn:

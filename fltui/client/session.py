@@ -50,6 +50,7 @@ from fltui.exchange.publish import (
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
+from fltui.signals import StoppedError
 
 _SAY_WAITING = 2.0
 """Seconds of waiting for a first task after which a person is told what is awaited."""
@@ -268,14 +269,19 @@ class Session:
         """Say goodbye: final status, no more watching. A second call does nothing."""
         if self._closed:
             return
+        try:
+            if self._watcher is not None:
+                self._watcher.close()
+            self._retire()
+            self._log.finish()
+            self._heartbeat.finish(state, run=self.run, reason=reason)
+            if self._lock is not None:
+                held, self._lock = self._lock, None
+                let_go(site_lock(self.site, self.config.run), held)
+        except (KeyboardInterrupt, StoppedError):
+            self.close(state, reason)  # what is to be said holds, also for one who is told to stop meanwhile
+            raise
         self._closed = True
-        if self._watcher is not None:
-            self._watcher.close()
-        self._retire()
-        self._log.finish()
-        self._heartbeat.finish(state, run=self.run, reason=reason)
-        if self._lock is not None:
-            let_go(site_lock(self.site, self.config.run), self._lock)
 
     def _watch(self) -> None:
         """Watch the tasks, from now on and anew."""

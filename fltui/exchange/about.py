@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 
 from fltui.errors import RefusedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MANIFEST_LIMIT, ExchangeAbout, decode
 from fltui.exchange.npy import read_bytes
-
-_FLAGS = os.O_RDONLY
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _FLAGS |= getattr(os, _flag, 0)
+from fltui.exchange.plain import NotPlainError, open_plain
 
 
 def read_about(exchange: ExchangeFolder) -> ExchangeAbout:
@@ -28,14 +23,10 @@ def read_about(exchange: ExchangeFolder) -> ExchangeAbout:
     """
     about = exchange.about
     try:
-        fd = os.open(about, _FLAGS)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
-            raise RefusedError(f"{about} is not a plain file") from error
-        raise
+        fd = open_plain(about)
+    except NotPlainError as error:
+        raise RefusedError(f"{about} is not a plain file") from error
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise RefusedError(f"{about} is not a plain file")
         data = read_bytes(fd, MANIFEST_LIMIT, str(about))
     finally:
         os.close(fd)

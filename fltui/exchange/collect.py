@@ -139,10 +139,12 @@ class Copied:
 
     Attributes:
         arrays: parameter, digest and whether it was checked as a difference, of every array in the store.
+        made: digests of those that were not in the store before.
         read: bytes of arrays read so far, in vain or not.
     """
 
     arrays: set[tuple[str, str, bool]] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
     read: int = 0
 
 
@@ -193,6 +195,8 @@ def store_arrays(
             fd = opened.enter_context(_array(site, result, entry))
             old = opened.enter_context(base(entry.name)) if base else None
             copied.read += entry.size
+            if not (store / f"{entry.blake3}.npy").exists():
+                copied.made.add(entry.blake3)
             _store_array(fd, entry, store, where, old, durable=durable)
             copied.arrays.add(key)
     if manifest:

@@ -19,11 +19,13 @@ _NO_SYNC = {errno.EINVAL, errno.EBADF}
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors of calls that are given a descriptor say which file it is."""
+    """Let errors say the whole path: calls in an open folder know the last part only, those of a descriptor nothing."""
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.filename2 is not None:
+            del error.filename2
+        error.filename = str(path)
         raise
 
 

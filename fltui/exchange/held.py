@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from fltui.exchange.durable import sync_folder, sync_open
+from fltui.exchange.durable import naming, sync_folder, sync_open
 
 _PLAIN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -53,7 +53,7 @@ class Folder:
     @contextmanager
     def _open(self, name: str, flags: int) -> Iterator[Self]:
         path = self.path / name
-        with _named(path):
+        with naming(path):
             try:
                 fd = os.open(self._at(name), flags, dir_fd=self.fd)
             except OSError as error:
@@ -71,12 +71,12 @@ class Folder:
         Raises:
             OSError: it cannot be listed.
         """
-        with _named(self.path):
+        with naming(self.path):
             return os.listdir(self.path if self.fd is None else self.fd)  # noqa: PTH208 - a folder that is open
 
     def make(self, name: str) -> None:
         """Make a folder in it, if there is none."""
-        with contextlib.suppress(FileExistsError), _named(self.path / name):
+        with contextlib.suppress(FileExistsError), naming(self.path / name):
             os.mkdir(self._at(name), dir_fd=self.fd)
 
     def create(self, name: str, mode: int = 0o644) -> int:
@@ -85,28 +85,28 @@ class Folder:
         Raises:
             OSError: it cannot be made, or there is one.
         """
-        with _named(self.path / name):
+        with naming(self.path / name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
             return os.open(self._at(name), flags, mode, dir_fd=self.fd)
 
     def take(self, name: str, source: Folder, old: str) -> None:
         """Give what is `old` in `source` a new place here, in place of what is there."""
-        with _named(self.path / name):
+        with naming(self.path / name):
             os.replace(source._at(old), self._at(name), src_dir_fd=source.fd, dst_dir_fd=self.fd)
 
     def link(self, name: str, source: Path) -> None:
         """Give a file a second name here."""
-        with _named(self.path / name):
+        with naming(self.path / name):
             os.link(source, self._at(name), dst_dir_fd=self.fd, follow_symlinks=False)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        with contextlib.suppress(FileNotFoundError), _named(self.path / name):
+        with contextlib.suppress(FileNotFoundError), naming(self.path / name):
             os.unlink(self._at(name), dir_fd=self.fd)
 
     def remove_tree(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there."""
-        with contextlib.suppress(FileNotFoundError), _named(self.path / name):
+        with contextlib.suppress(FileNotFoundError), naming(self.path / name):
             shutil.rmtree(self._at(name), dir_fd=self.fd)
 
     def sync(self) -> None:
@@ -118,15 +118,3 @@ class Folder:
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name) if self.fd is None else name  # noqa: PTH118 - plain text for `os`
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Let errors say the whole path: calls in a folder that is open know the last part only."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename2 is not None:
-            del error.filename2
-        error.filename = str(path)
-        raise

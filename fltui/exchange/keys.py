@@ -22,6 +22,7 @@ from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, sync_folder
 from fltui.exchange.layout import ABOUT, SERVER, ExchangeFolder, check_site, is_site
 from fltui.exchange.npy import write_all
+from fltui.exchange.plain import open_plain
 from fltui.exchange.signing import Identity, Signer, check_key, fingerprint
 
 _LARGEST = 4096
@@ -108,7 +109,7 @@ class Keys:
 
         path = self.private(check_owner(name))
         try:
-            with path.open("rb") as file:
+            with open(open_plain(path, follow=True), "rb") as file:
                 found = os.fstat(file.fileno())
                 if os.name == "posix" and found.st_mode & 0o077:
                     raise BadInputError(
@@ -205,7 +206,7 @@ def read_public(path: Path) -> str:
         BadInputError: there is none.
     """
     try:
-        with path.open("rb") as file:
+        with open(open_plain(path, follow=True), "rb") as file:
             text = file.read(_LARGEST).decode("ascii", "replace").strip()
     except OSError as error:
         raise BadInputError(f"public key {path} cannot be read: {error.strerror}") from error

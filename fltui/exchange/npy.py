@@ -45,6 +45,9 @@ _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
+_LONGEST_HEADER = 1 << 16
+
+
 def header(dtype: str, shape: Sequence[int]) -> bytes:
     """The header that `numpy.save` writes for a C-ordered array, format version 1.0.
 
@@ -321,6 +324,7 @@ def map_array(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise RefusedError(f"{path} is not a file")
     try:
+        _check_start(path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
         # NumPy's readers of headers and zips raise what their tokenizers and parsers raise.
@@ -328,6 +332,19 @@ def map_array(path: Path) -> NDArray[Any]:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise RefusedError(f"{path} does not hold an array of bool, int or float")
     return array
+
+
+def _check_start(path: Path) -> None:
+    """Make sure that a file is an ``.npy`` with a header of a sane length, which NumPy would read whole.
+
+    Raises:
+        ValueError: it is not.
+    """
+    with path.open("rb") as file:
+        start = file.read(12)
+    length = int.from_bytes(start[8:10] if start[6:7] == b"\x01" else start[8:12], "little")
+    if not start.startswith(b"\x93NUMPY") or length > _LONGEST_HEADER:
+        raise ValueError(f"it does not begin as one, with a header of at most {_LONGEST_HEADER} bytes")
 
 
 class NpyReader:

@@ -107,8 +107,8 @@ def copy_file(source: Path, target: Path, *, durable: bool = False) -> None:
 def _copy(source: Path, folder: Folder, name: str, *, durable: bool) -> None:
     folder.remove(name)
     with (
-        naming(folder.path / name),
         source.open("rb") as read,
+        naming(folder.path / name),
         open(folder.create(name, 0o444), "wb") as write,
     ):
         left = os.fstat(read.fileno()).st_size

@@ -48,7 +48,14 @@ def _clear(place: Path, kind: str) -> None:
     for lock in place.glob(f"{kind}-*.lock"):
         folder = lock.with_suffix("")
         with contextlib.suppress(OSError):
-            if lock.lstat().st_uid == os.geteuid() and not is_held(lock):
+            if lock.lstat().st_uid != os.geteuid() or is_held(lock):
+                continue
+            held = hold(lock)  # to look is not enough: its maker may just be about to hold it
+            if held is None:
+                continue
+            try:
                 with contextlib.suppress(FileNotFoundError):
                     shutil.rmtree(folder)
                 lock.unlink()
+            finally:
+                os.close(held)

@@ -72,7 +72,7 @@ def ask(run: RunFolder, request: AnyRequest) -> None:
     if not isinstance(request, Resume) and len(request.reason) > LONGEST_REASON:
         raise BadInputError(f"the reason has {len(request.reason)} characters; {LONGEST_REASON} are the most")
     name = f"{time.time_ns():020}-{secrets.token_hex(4)}.json"
-    put_document(request, run.control / name, run.root)
+    put_document(request, run.control / name, run.control)  # not in the run's root, which may be sealed just now
 
 
 def take_requests(control: Path) -> list[AnyRequest]:

@@ -153,11 +153,16 @@ def create_run(runs: Path, job_name: str, *, durable: bool = False) -> RunFolder
         return folder
 
 
-def list_runs(runs: Path) -> Iterator[RunFolder]:
-    """The runs in a folder, newest first."""
+def list_runs(runs: Path, *, broken: bool = False) -> Iterator[RunFolder]:
+    """The runs in a folder, newest first; with `broken` also those without a journal that can be read."""
     if runs.is_dir():
-        found = [entry for entry in runs.iterdir() if (entry / "journal.jsonl").is_file()]
+        found = [entry for entry in runs.iterdir() if _is_run(entry, broken=broken)]
         yield from sorted(map(RunFolder, found), key=_begun, reverse=True)
+
+
+def _is_run(folder: Path, *, broken: bool) -> bool:
+    found = RunFolder(folder)
+    return found.journal.is_file() or (broken and (found.seal.is_file() or (found.job / "meta.json").is_file()))
 
 
 def _begun(folder: RunFolder) -> tuple[str, int]:
@@ -178,16 +183,21 @@ def check_run_name(name: str) -> None:
         raise BadInputError("no run is named, the name is empty: give a run's id, its beginning or end, or 'last'")
 
 
-def find_run(name: str, runs: Path) -> RunFolder:
+def find_run(name: str, runs: Path, *, broken: bool = False) -> RunFolder:
     """The run that a person means: a folder, an id, the end of an id, or ``last``.
+
+    Args:
+        name: what the person said.
+        runs: folder of run folders.
+        broken: it may be one without a journal that can be read.
 
     Raises:
         BadInputError: there is none, or more than one.
     """
     check_run_name(name)
-    if (Path(name) / "journal.jsonl").is_file():
+    if _is_run(Path(name), broken=broken):
         return RunFolder(Path(name).resolve())
-    known = list(list_runs(runs))
+    known = list(list_runs(runs, broken=broken))
     found = known[:1] if name == "last" else [run for run in known if run.run == name]
     found = found or [run for run in known if run.run.endswith(name) or run.run.startswith(name)]
     if len(found) != 1:

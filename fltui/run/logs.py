@@ -7,7 +7,6 @@ or no file at all. Readers here hold a bounded part of it and wait for nothing.
 from __future__ import annotations
 
 import contextlib
-import errno
 import heapq
 import os
 import re
@@ -21,6 +20,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from fltui.exchange.plain import NotPlainError, open_plain
 from fltui.exchange.visible import visible
 from fltui.run.describe import describe
 from fltui.run.events import AnyEvent
@@ -34,7 +34,6 @@ AT_ONCE = 1 << 20
 """Bytes that are read at once."""
 
 _SUFFIX = ".log"
-_FLAGS = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
 _STAMP = r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z) "
 _LINE = re.compile(rf"^(?:{_STAMP}({'|'.join(LEVELS)})(?: |$))?(.*)$", re.MULTILINE)
 _STAMP_OF_LINE = re.compile(f"^{_STAMP}".encode(), re.MULTILINE)
@@ -158,25 +157,19 @@ def _open(path: Path) -> BinaryIO:
     """Open a log.
 
     A hard link is as good as any file: the simulator makes one of a site's log. Where it cannot, it makes a symbolic
-    link; so that one is followed, once. The file it leads to lies where the site writes, and must be one.
+    link until the run ends; so that one is followed, once. The file it leads to lies where the site writes, and must
+    be one.
 
     Raises:
         OSError: it is gone, a FIFO, a device, a folder, or a link to a link.
     """
-    return open(path, "rb", buffering=0, opener=_open_plain)
-
-
-def _open_plain(path: str, flags: int) -> int:
     try:
-        fd = os.open(path, flags | _FLAGS)
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EMLINK):
+        fd = open_plain(path)
+    except NotPlainError:
+        if not path.is_symlink():
             raise
-        fd = os.open(Path(path).parent / Path(path).readlink(), flags | _FLAGS)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "not a plain file", path)
-    return fd
+        fd = open_plain(path.parent / path.readlink())
+    return open(fd, "rb", buffering=0)
 
 
 def read_log(path: Path) -> Iterator[LogLine]:
@@ -209,20 +202,28 @@ class _GrowingLog:
     """One log that grows.
 
     Attributes:
-        identity: device and inode of what was read; another one is another file.
+        identity: device and inode of what was read, and whether the name is a link to it; another one is another file.
+            Only what takes a link's place is its copy, and the link that takes the place of a copy leads to more of it.
         at: bytes of it that were read or left out.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines = _Lines(path.stem)
-        self.identity = (-1, -1)
+        self.identity = (-1, -1, False)
         self.at = 0
 
     def new_bytes(self, found: os.stat_result) -> int:
         """How many bytes there are to read, by what the disk says of the file."""
-        same = self.identity == (found.st_dev, found.st_ino) and found.st_size >= self.at
-        return found.st_size - self.at if same else found.st_size
+        return found.st_size - self.at if self._goes_on(found) else found.st_size
+
+    def _goes_on(self, found: os.stat_result) -> bool:
+        now = self._identity_of(found)
+        same = self.identity == now or (self.at > 0 and self.identity[2] != now[2])
+        return same and found.st_size >= self.at
+
+    def _identity_of(self, found: os.stat_result) -> tuple[int, int, bool]:
+        return found.st_dev, found.st_ino, self._path.is_symlink()
 
     def read(self, most: int | None, *, leave_out: bool) -> Iterator[LogLine]:
         """Read what is new.
@@ -236,9 +237,9 @@ class _GrowingLog:
         """
         with _open(self._path) as file:
             found = os.fstat(file.fileno())
-            identity = (found.st_dev, found.st_ino)
-            if identity != self.identity or found.st_size < self.at:
-                self._lines, self.identity, self.at = _Lines(self._path.stem), identity, 0
+            if not self._goes_on(found):
+                self._lines, self.at = _Lines(self._path.stem), 0
+            self.identity = self._identity_of(found)
             left = found.st_size - self.at
             if most is not None and left > most:
                 if leave_out:

@@ -6,13 +6,11 @@ their digests are known since they were written, so what became of them meanwhil
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import blake3
 import msgspec
@@ -21,14 +19,9 @@ from fltui.errors import FltuiError
 from fltui.exchange.durable import sync_file, sync_folder
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import CHUNK
+from fltui.exchange.plain import open_plain
 from fltui.run.folder import RunFolder
 from fltui.run.models import ModelAbout
-
-_FLAGS = os.O_RDONLY
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _FLAGS |= getattr(os, _flag, 0)
-
-_NOT_PLAIN = "it is not a plain file"
 
 Parts = tuple[str, ...]
 """A path below the run folder, name by name."""
@@ -137,7 +130,7 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
         raise DifferenceError(folder.seal.name, told) from error
     if found != digest:
         raise DifferenceError(folder.seal.name, "was changed after the end", expected=digest, found=found)
-    with open_plain(folder.seal) as lines:
+    with open(open_plain(folder.seal), "rb") as lines:
         total = sum(1 for _ in lines)
         lines.seek(0)
         there = _files(folder.root)
@@ -160,15 +153,19 @@ def check_seal(folder: RunFolder, digest: str, report: Callable[[int, int], None
 
 
 def check_plain(folder: RunFolder) -> None:
-    """Make sure that nothing in the folder of a run that is over but a model's second name is a link, a FIFO or a
-    device: whoever opens such a thing may wait for ever.
+    """Make sure that nothing in the folder of a run that is over is a FIFO or a device, nor a link but for a model's
+    second name: whoever opens such a thing may wait for ever.
+
+    A site's log may be a link, too, as long as the simulator has not ended the run; see `fltui.run.logs`.
 
     Raises:
         DifferenceError: something is.
         OSError: a folder cannot be listed.
     """
     for parts in _files(folder.root):
-        if parts not in _POINTERS and not stat.S_ISREG(folder.root.joinpath(*parts).lstat().st_mode):
+        mode = folder.root.joinpath(*parts).lstat().st_mode
+        may_be_link = parts in _POINTERS or (parts[0] == "logs" and parts[1:] != ("server.log",))
+        if not (stat.S_ISREG(mode) or (may_be_link and stat.S_ISLNK(mode))):
             raise DifferenceError("/".join(parts), "is not a plain file")
 
 
@@ -215,28 +212,10 @@ def digest_of(path: Path) -> str:
         OSError: it cannot be read, or is no plain file.
     """
     hasher = blake3.blake3()
-    with open_plain(path) as file:
+    with open(open_plain(path), "rb") as file:
         while piece := file.read(CHUNK):
             hasher.update(piece)
     return str(hasher.hexdigest())
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a file to be read; what is a link, a FIFO or a device holds nobody up.
-
-    Raises:
-        OSError: it cannot be read, or is no plain file.
-    """
-    try:
-        fd = os.open(path, _FLAGS)
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
-            raise OSError(errno.EINVAL, _NOT_PLAIN, str(path)) from error
-        raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, _NOT_PLAIN, str(path))
-    return open(fd, "rb")
 
 
 def _files(root: Path) -> Iterator[Parts]:

@@ -14,8 +14,7 @@ from contextlib import ExitStack, closing
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MALFORMED, Logged
-from fltui.exchange.outage import exchange_id, has_room
-from fltui.exchange.publish import open_site
+from fltui.exchange.outage import exchange_id
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
@@ -42,11 +41,11 @@ from fltui.run.logs import ServerLog
 from fltui.run.options import RunOptions
 from fltui.run.state import RunState, SiteState, apply
 from fltui.server.arrivals import Arrivals
+from fltui.server.attendance import Attendance
 from fltui.server.books import MetricsTable, close_books, write_metrics
 from fltui.server.ends import Ends
 from fltui.server.federation import RunFederation
 from fltui.server.late import LateResults
-from fltui.server.mirror import Mirror
 from fltui.server.outage import Outages, look_for_room, outage_of
 from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
 from fltui.server.retention import Retention
@@ -107,8 +106,16 @@ class Engine:
         self._chores_at = -math.inf
         self._room_at = time.monotonic() + _ROOM
         self._followers: list[Callable[[AnyEvent], None]] = []
-        self._mirrors: dict[str, Mirror] = {}
         self._arrivals = Arrivals(exchange, folder.control, options.watch, self._asked)
+        self._attendance = Attendance(
+            exchange,
+            folder,
+            self._arrivals,
+            self._logged,
+            lambda text: self._server_log.warn(text),
+            same_user=fleet.same_user,
+            durable=options.durable,
+        )
         self._roster = Roster(self._joined, self._lost, self._arrivals.wake)
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
@@ -143,23 +150,20 @@ class Engine:
                 started.
             RunFailedError: the run has ended, and that cannot be written down.
         """
-        for site in self.job.sites:
-            open_site(self._exchange.site(site), "server", durable=self._options.durable)
+        if not self._may_spoil:
+            try:
+                for site in self.job.sites:
+                    self._attendance.open(site)
+            except OSError as error:
+                raise self._unusable(error) from error
         with self.folder.held():
             return await self._run_held()
 
     async def _run_held(self) -> RunFinished:
         with ExitStack() as opened:
             past = self._open_books(opened)
-            begun = self._go_on(past) if self._resumed else self._begin()
-            self._arrivals.watch(self._mirrors)
+            self._arrivals.watch(self._attendance.sites)
             opened.callback(self._arrivals.close)
-            for follower in (self._keep_state, self._keep_log, *self._followers):
-                self._journal.follow(follower)
-            try:
-                self._journal.append(begun)
-            except OSError as error:
-                raise self._unusable(error) from error
             if self._resumed:
                 reopen_sites(self._exchange, past, self._identity, durable=self._options.durable)
             self._federation = RunFederation(
@@ -175,7 +179,7 @@ class Engine:
                 late=self._late,
                 state=self.state,
                 wait=self._wait,
-                accepted=self._mirror,
+                accepted=self._attendance.look,
                 identity=self._identity,
                 going_on=past.going_on,
             )
@@ -185,7 +189,9 @@ class Engine:
             return await self._run()
 
     def _open_books(self, opened: ExitStack) -> Past:
-        """Open what the run folder's books are written with; in a run that is resumed, put the folder in order first.
+        """Open what the run folder's books are written with, and tell the journal that the run begins, or goes on.
+
+        Only then is the folder of a resumed run put in order: until the journal goes on, what is sealed stays as it is.
 
         Raises:
             BadInputError: that cannot be done. The sites know nothing yet.
@@ -198,11 +204,19 @@ class Engine:
                 self._journal = Journal(self.folder.journal, durable=durable)
             opened.callback(self._journal.close)
             if self._resumed:
-                past.going_on = unfinished_round(self.folder, self._exchange, past.state)
-                tidy_run(self.folder, past)
-                self.folder.seal.unlink(missing_ok=True)
-            self._metrics = opened.enter_context(closing(write_metrics(self.folder.metrics, past.state)))
+                past.going_on = unfinished_round(self.folder, self._exchange, past.state, self._identity)
+                self.folder.metrics.open("ab").close()  # where that cannot be, nothing may have changed
+            else:
+                self._metrics = opened.enter_context(closing(write_metrics(self.folder.metrics, past.state)))
             self._server_log = opened.enter_context(closing(ServerLog(self.folder.logs / "server.log")))
+            begun = self._go_on(past) if self._resumed else self._begin()
+            for follower in (self._keep_state, self._keep_log, *self._followers):
+                self._journal.follow(follower)
+            self._journal.append(begun)
+            if self._resumed:
+                self.folder.seal.unlink(missing_ok=True)
+                tidy_run(self.folder, past)
+                self._metrics = opened.enter_context(closing(write_metrics(self.folder.metrics, past.state)))
         except OSError as error:
             raise self._unusable(error) from error
         return past
@@ -240,12 +254,8 @@ class Engine:
     async def _run(self) -> RunFinished:
         status, reason = RunStatus.FAILED, "an error inside the server; its traceback is in logs/server.log"
         try:
-            for site in self.job.sites:
-                self._attend(site)
-            for site in self.state.sites.keys() - self.job.sites.keys():  # those that came before the run was resumed
-                with contextlib.suppress(BadInputError):
-                    open_site(self._exchange.site(site), "server", durable=self._options.durable)
-                    self._attend(site)
+            for site in sorted(self.job.sites.keys() | self.state.sites.keys()):  # those that came before a resume, too
+                self._attend_first(site)
             await self._run_body()
             status, reason = RunStatus.COMPLETED, ""
         except RunFailedError as error:
@@ -303,10 +313,13 @@ class Engine:
 
         Raises:
             OSError: of an outage.
+            RunFailedError: the model is damaged.
         """
-        with contextlib.suppress(*MALFORMED):  # told at the end
+        try:
             self._final = self._federation.final_model()
-        self._ends.complete(sorted(self._mirrors.keys() - self._roster.dropped), self._federation.newest)
+        except MALFORMED as error:
+            raise RunFailedError(f"the final model cannot be put into models/final: {error}") from error
+        self._ends.complete(sorted(self._attendance.sites - self._roster.dropped), self._federation.newest)
 
     async def _sit_out(self) -> None:
         """Pause until an outage is over. People may ask meanwhile; nothing else is done."""
@@ -315,7 +328,7 @@ class Engine:
         while not self._outages.is_over(self._journal.append):
             await self._arrivals.pause(max(backoff.next(), self._outages.rest.next()))
             self._take_requests()
-        self._arrivals.watch(self._mirrors)  # what was mounted again is another folder
+        self._arrivals.watch(self._attendance.sites)  # what was mounted again is another folder
 
     def _fail(self, error: OSError) -> None:
         """End the run for an error in what the event loop calls; the loop would print it and go on."""
@@ -332,14 +345,12 @@ class Engine:
         """
         self._over = True
         self._outages.reserve.release()
-        staying = sorted(self._mirrors.keys() - self._roster.dropped)
+        staying = sorted(self._attendance.sites - self._roster.dropped)
         untold = self._ends.finish(staying, self._federation.newest, status.outcome, reason)
         with contextlib.suppress(OSError):
             self._retention.sweep(self._federation.round)
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
-        for mirror in self._mirrors.values():
-            with contextlib.suppress(OSError):
-                mirror.finish()
+        self._attendance.finish()
         final = self._final
         try:
             if not final:
@@ -374,24 +385,29 @@ class Engine:
 
     # What happens meanwhile.
 
+    def _attend_first(self, site: str) -> None:
+        """Attend to a site that is known when the run begins or is resumed; one that has spoilt its folder is lost."""
+        if site in self._roster.dropped:
+            return
+        try:
+            if self._may_spoil or site not in self.job.sites:
+                self._attendance.open(site)
+        except BadInputError as error:
+            self._roster.lose(site, str(error))
+        else:
+            self._attend(site)
+
+    @property
+    def _may_spoil(self) -> bool:
+        """Whether sites, which belong to others, had the time to spoil their folders before this process began."""
+        return self._resumed and not self._fleet.same_user
+
     def _attend(self, site: str) -> None:
-        """Watch a site's results and mirror its logs."""
-        if site not in self._mirrors:
-            folder = self._exchange.site(site)
-            log = None if self._fleet.same_user else self.folder.logs / f"{site}.log"
-            known = self.state.sites.get(site, SiteState()).logged
-            self._mirrors[site] = Mirror(folder, self.folder.run, log, self._logged, known, self._server_log.warn)
-            self._arrivals.add(folder)
+        self._attendance.attend(site, self.state.sites.get(site, SiteState()).logged)
 
     def _joined(self, site: str) -> None:
-        if site not in self._mirrors:
-            try:
-                open_site(self._exchange.site(site), "server", durable=self._options.durable)
-            except BadInputError as error:
-                cause, root = error.__cause__, self._exchange.root
-                if isinstance(cause, OSError) and not has_room(root, 1 << 16):
-                    raise cause from None  # an outage, and not this site's doing
-                raise
+        if site not in self._attendance.sites:
+            self._attendance.open(site)
             self._attend(site)
         self._journal.append(SiteJoined(site=site))
 
@@ -410,9 +426,6 @@ class Engine:
         self._journal.append(
             MetricLogged(site=site, key=found.key, value=found.value, round=found.round, step=found.step)
         )
-
-    def _mirror(self, site: str) -> None:
-        self._mirrors[site].look()
 
     def _keep_state(self, event: AnyEvent) -> None:
         self.state = apply(self.state, event)
@@ -492,8 +505,7 @@ class Engine:
             look_for_room(self._exchange.root)
         self._take_requests()
         self._ends.drop_late(self._federation.newest)
-        for mirror in self._mirrors.values():
-            mirror.look()
+        self._attendance.look_at_all()
         for site, task_id in self._late.look():
             self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
         self._chores_at = time.monotonic() + _CHORES

@@ -31,6 +31,9 @@ from fltui.workflows.workflow import Answer, Request
 _SETTLING = 3.0
 """Seconds that sites have to show themselves when a server takes over in the midst of a round."""
 
+_LEAST_DELIVERY = 3.0
+"""Seconds that a result has in any case to become whole once its manifest is there."""
+
 _REMEMBERED = 2
 """Rounds whose details stay in memory behind the one that runs."""
 
@@ -122,10 +125,11 @@ class RunFederation:
             round_.attempt += 1  # another process was at it
         self.round, self.going_on = round_, None
         try:
-            return await round_.collect(self.wait)
+            answers = await round_.collect(self.wait)
         finally:
             self.retention.published(round_.published)
-            self.late.missed(round_.unanswered.items())
+        self.late.missed(round_.unanswered.items())  # not where an outage interrupts it: then it goes on
+        return answers
 
     def _place(self) -> RoundPlace:
         return RoundPlace(
@@ -138,6 +142,7 @@ class RunFederation:
             threads=self.options.threads,
             mandatory=frozenset(self.job.mandatory_clients),
             patience=self.options.wait if self.fleet.returns() else STALLED,
+            delivery=max(self.options.wait, _LEAST_DELIVERY) if self.fleet.returns() else STALLED,
             keep=self.options.keep_results,
             link=self.fleet.same_user,
             durable=self.options.durable,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -14,6 +13,7 @@ from fltui.errors import BadInputError, ExchangeError
 from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
+from fltui.exchange.plain import NotPlainError, open_plain
 from fltui.run.events import (
     AnyEvent,
     ResultAccepted,
@@ -26,7 +26,7 @@ from fltui.run.events import (
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Chain, read_events
 from fltui.run.models import Models, StoredModel, model_digest
-from fltui.run.seal import DifferenceError, open_plain
+from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState, RunState, apply
 
 JOURNAL = "journal.jsonl"
@@ -49,7 +49,7 @@ def read_history(
     """
     chain = Chain()
     try:
-        with open_plain(path) as file:
+        with open(open_plain(path), "rb") as file:
             for number, event in enumerate(read_events(file, JOURNAL, chain)):
                 if event.seq != number:
                     raise DifferenceError(
@@ -59,9 +59,9 @@ def read_history(
             left(os.fstat(file.fileno()).st_size - file.tell())
     except FileNotFoundError as error:
         raise DifferenceError(JOURNAL, "is missing") from error
+    except NotPlainError as error:
+        raise DifferenceError(JOURNAL, "is not a plain file") from error
     except OSError as error:
-        if error.errno == errno.EINVAL:  # of `open_plain`
-            raise DifferenceError(JOURNAL, "is not a plain file") from error
         raise BadInputError(f"journal {path} cannot be read: {error.strerror}") from error
     except BadInputError as error:
         raise DifferenceError(JOURNAL, str(error).removeprefix(f"journal {JOURNAL} ")) from error
@@ -79,6 +79,7 @@ class History:
         noted_at: number of the event whose chain a person noted; None if there is none.
         left: bytes behind the last line that counts, of a line that is not whole or holds a zero byte.
         signers: site and public key of every result that the journal calls signed.
+        keys: the public keys of each site, in the order in which they were trusted; empty while none was.
     """
 
     state: RunState = field(default_factory=RunState)
@@ -88,6 +89,7 @@ class History:
     noted_at: int | None = None
     left: int = 0
     signers: set[tuple[str, str]] = field(default_factory=set)
+    keys: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: RunFolder, noted: str) -> History:
@@ -124,6 +126,9 @@ class History:
             self._check_end(event)
         if isinstance(event, ResultAccepted) and event.signed_by:
             self.signers.add((event.site, event.signed_by))
+        if isinstance(event, RunStarted) or (isinstance(event, RunResumed) and event.restarted):
+            for site in self.keys.keys() | event.keys.keys():
+                self.keys.setdefault(site, []).append(event.keys.get(site, ""))
         applied(self.state, event)
         self.state.forget(self.state.next_round - _REMEMBERED)
         self.last = event

@@ -70,8 +70,9 @@ def outage_of(
     if error.errno in DISK_FULL:
         needed = _LEAST_ROOM + 2 * model_size
         places = {folder.root, exchange.root}
-        if _device(place.parent) not in map(_device, places):  # a site's folder may lie on a disk of its own
-            places.add(place.parent)
+        own = place if place.is_dir() else place.parent
+        if _device(own) not in (None, *map(_device, places)):  # a site's folder may lie on a disk of its own
+            places.add(own)
 
         def has_enough() -> bool:
             return all(has_room(place, needed) for place in places)

@@ -90,14 +90,17 @@ def reopen_journal(folder: RunFolder, rounds: range, *, durable: bool) -> tuple[
     return journal, past
 
 
-def unfinished_round(folder: RunFolder, exchange: ExchangeFolder, state: RunState) -> int | None:
+def unfinished_round(folder: RunFolder, exchange: ExchangeFolder, state: RunState, identity: Identity) -> int | None:
     """The round that goes on where the last server left it: the results it took in count, the tasks it published stand.
 
     There is none after a run that failed or was aborted, where a round begins again with whatever was mended; nor where
-    a private copy of a result is gone or damaged, or the sites were told meanwhile that the run is over.
+    a private copy of a result is gone or damaged, or the sites were told meanwhile that the run is over; nor where a
+    site has another key now than its result was checked with.
     """
     found = state.rounds.get(state.next_round)
     if found is None or found.ended:
+        return None
+    if any(event.signed_by != identity.trusted.get(site, "") for site, event in found.accepted.items()):
         return None
     entries = [entry for event in found.accepted.values() for entry in event.arrays]
     try:

@@ -49,9 +49,9 @@ class Roster:
     def join(self, site: str) -> None:
         """The site can be asked; one that was dropped is refused without a word."""
         if site not in self.present | self.dropped:
+            self._joined(site)  # if that refuses it, it stays lost, and nobody is told again
             self.absent.pop(site, None)
             self.silent.discard(site)
-            self._joined(site)
             self.present.add(site)
             self._changed()
 

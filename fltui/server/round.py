@@ -17,7 +17,7 @@ from fltui.exchange.collect import Copied, Spec, read_result, store_arrays
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import Result, Task, digest
 from fltui.exchange.npy import open_beneath, read_bytes
-from fltui.exchange.outage import has_room, is_away
+from fltui.exchange.outage import DISK_FULL, has_room, is_away
 from fltui.exchange.publish import OpenTasks, open_tasks
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
@@ -33,11 +33,11 @@ from fltui.run.events import (
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
 from fltui.server.deliveries import Delivery, Pace, traces_of
-from fltui.server.majority import odd_ones_out
+from fltui.server.plurality import odd_ones_out
 from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
 
-_SERVER_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+_SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
 
 
@@ -61,7 +61,8 @@ class RoundPlace:
         accepted: called with a site whose result was accepted.
         threads: how many sites may have a task at once; None for all.
         mandatory: sites that must answer if they are asked.
-        patience: seconds to wait for a site that is needed and silent, and for a result of which nothing more comes.
+        patience: seconds to wait for a site that is needed and silent.
+        delivery: seconds to wait for a result of which nothing more comes.
         keep: keep the manifests of results beside their arrays.
         link: give sites links to one copy of the model.
         durable: fsync what is published and stored.
@@ -77,6 +78,7 @@ class RoundPlace:
     threads: int | None
     mandatory: frozenset[str]
     patience: float
+    delivery: float
     keep: bool
     link: bool
     durable: bool
@@ -256,16 +258,26 @@ class Round:
             self.published.append((site, task_id))
         elif self._is_there(asked, manifest):
             return
-        try:
-            with open_tasks(folder) as tasks:
-                self._publish_model(tasks, folder.tasks / task.task_id)
-                tasks.put_manifest(task_id, manifest, durable=place.durable)
-        except OSError as error:
-            if error.errno in _SERVER_FAULTS or is_away(place.exchange.root) or not has_room(place.exchange.root, 1):
-                raise
-            reason = f"task {task.task_id} cannot be published: {error.strerror} ({error.filename})"
-            place.roster.lose(site, reason)
-            self._give_up(site, reason)  # it may be back before anybody looks, and has no task
+        for tries_left in (1, 0):
+            try:
+                with open_tasks(folder) as tasks:
+                    self._publish_model(tasks, folder.tasks / task.task_id)
+                    tasks.put_manifest(task_id, manifest, durable=place.durable)
+            except OSError as error:
+                if self._is_outage(error):
+                    raise
+                if tries_left and error.errno in DISK_FULL:  # there is room again, or never was for this site
+                    continue
+                reason = f"task {task.task_id} cannot be published: {error.strerror} ({error.filename})"
+                place.roster.lose(site, reason)
+                self._give_up(site, reason)  # it may be back before anybody looks, and has no task
+            return
+
+    def _is_outage(self, error: OSError) -> bool:
+        """Whether no task can be published, to whatever site."""
+        root = self.place.exchange.root
+        needed = max(1, self.request.model.size) if error.errno in DISK_FULL else 1
+        return error.errno in _SERVER_FAULTS or is_away(root) or not has_room(root, needed)
 
     def _publish_model(self, tasks: OpenTasks, target: Path) -> None:
         files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
@@ -330,7 +342,7 @@ class Round:
         except NotYetError as error:
             if delivery.copied.read > read:
                 delivery.was_in_vain(str(error), time.monotonic() - began)
-            self._wait_on(site, asked, files, str(error))
+            self._wait_on(site, asked, files, str(error), at_last=at_last)
             return
         except RefusedError as error:
             self._reject(site, str(error))
@@ -354,36 +366,41 @@ class Round:
         self.place.append(self._accepted[site])
         self.place.accepted(site)
 
-    def _wait_on(self, site: str, asked: _Asked, files: Sequence[str], missing: str) -> None:
+    def _wait_on(self, site: str, asked: _Asked, files: Sequence[str], missing: str, *, at_last: bool) -> None:
         """A result is not whole. If its manifest is there, somebody is delivering it, or nobody any more."""
         traces = traces_of(asked.folder.results, asked.task.task_id, files)
         if traces is None:
             return
-        match self._deliveries[site].judge(traces, self.place.patience):
+        delivery = self._deliveries[site]
+        match delivery.judge(traces, self.place.delivery):
             case Pace.MOVES:
                 self._moved = True
             case Pace.STALLED:
                 number, task_id = self.request.round, asked.task.task_id
                 self.place.append(ResultDelayed(round=number, site=site, task_id=task_id, reason=missing))
+            case Pace.GIVEN_UP if delivery.rests and not at_last:
+                self._take(site, at_last=True)  # what came while its arrays were left alone has not been read
             case Pace.GIVEN_UP:
                 self._reject(site, missing)
 
     def _drop_superseded(self, copied: Copied, result: Result) -> None:
         """Remove copies of arrays that the site's newer manifest has no more: many manifests must not fill the disk."""
         listed = {(entry.name, entry.blake3) for entry in result.arrays}
-        superseded = {one for one in copied.arrays if one[:2] not in listed}
+        self._drop_copies(copied, {one for one in copied.arrays if one[:2] not in listed})
+
+    def _drop_copies(self, copied: Copied, superseded: set[tuple[str, str, bool]]) -> None:
+        """Remove copies that no result needs; with `keep` a result of an earlier round may be the same."""
         copied.arrays -= superseded
-        if not superseded or self.place.keep:  # an earlier round's result that is kept may be the same
-            return
         used = {entry.blake3 for event in self._accepted.values() for entry in event.arrays}
-        used.update(digest for one in self._deliveries.values() for _, digest, _ in one.copied.arrays)
-        for _, found, _ in superseded:
-            if found not in used:
+        used.update(known for one in self._deliveries.values() for _, known, _ in one.copied.arrays)
+        for found in {known for _, known, _ in superseded} - used:
+            if found in copied.made or not self.place.keep:
                 self.place.store.joinpath(f"{found}.npy").unlink(missing_ok=True)
 
     def _reject(self, site: str, reason: str) -> None:
         self._open.pop(site, None)
-        self._deliveries.pop(site, None)
+        if delivery := self._deliveries.pop(site, None):
+            self._drop_copies(delivery.copied, set(delivery.copied.arrays))
         self._accepted.pop(site, None)
         self.arrivals.pop(site, None)
         self._failed[site] = reason

@@ -131,7 +131,10 @@ def _check_chain(folder: RunFolder, history: History, noted: str, found: Verifie
 
 
 def _check_keys(history: History, trusted: Mapping[str, str], found: Verified) -> None:
-    """Compare the keys of the sites with those that a person trusts: those in the journal are the server's word."""
+    """Compare the keys of the sites with those that a person trusts: those in the journal are the server's word.
+
+    Where a site got a new key while the run was aborted, the older one is noted.
+    """
     unknown = []
     for site, key in sorted(history.signers):
         try:
@@ -142,6 +145,8 @@ def _check_keys(history: History, trusted: Mapping[str, str], found: Verified) -
             continue
         if site not in trusted:
             unknown.append(f"{site} ({shown})")
+        elif trusted[site] != key and _was_replaced(history.keys.get(site, []), key, trusted[site]):
+            found.notes.append(f"some results of {site} are signed with an older key of it, {shown}")
         elif trusted[site] != key:
             told = "has another key of the site than is trusted here; by FLTUI_KEYS, a folder with an older key is used"
             raise DifferenceError(JOURNAL, told, site=site, expected=fingerprint(trusted[site]), found=shown)
@@ -149,6 +154,11 @@ def _check_keys(history: History, trusted: Mapping[str, str], found: Verified) -
         found.notes.append("the run was simulated: its keys were made for it, and show nobody's identity")
     if unknown:
         found.notes.append(f"keys as the journal has them: no key of {', '.join(unknown)} is trusted here")
+
+
+def _was_replaced(keys: list[str], key: str, by: str) -> bool:
+    """Whether a site's keys, in their order, end with `by`, and `key` is one of those before."""
+    return bool(keys) and keys[-1] == by and key in keys[:-1]
 
 
 def _note_what_is_open(history: History, found: Verified, *, is_alive: bool) -> None:

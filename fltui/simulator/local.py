@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from fltui.errors import BadInputError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.lock import is_held
+from fltui.exchange.plain import open_plain
 from fltui.exchange.publish import open_site, site_lock
 from fltui.exchange.watch import LONGEST_WAIT, Backoff, WatchMode
 from fltui.job.handover import LIFELINE
@@ -156,8 +158,8 @@ class LocalSites:
         status = read_status(self._exchange.site(name))
         if status is not None and status.pid == pid and status.state == "failed" and status.reason:
             return status.reason
-        if code == 128 + signal.SIGTERM:  # it could say so in its log before it ended
-            code = -signal.SIGTERM
+        if code in (128 + signal.SIGTERM, 128 + signal.SIGHUP):  # it could say so in its log before it ended
+            code = 128 - code
         if code < 0:
             return f"its script was killed by {signal.Signals(-code).name}"
         if code:
@@ -199,6 +201,15 @@ class LocalSites:
             for fd in (self._held, self._lifeline):
                 with contextlib.suppress(OSError):
                     os.close(fd)
+            self._keep_logs()
+
+    def _keep_logs(self) -> None:
+        """Give the run a copy of each log that it only has a link to: it is to be sealed with what the log says now."""
+        for name in self._job.sites:  # also one that has no script any more, from before the run was resumed
+            second = self._folder.logs / f"{name}.log"
+            if second.is_symlink():
+                with contextlib.suppress(OSError):  # gone, or no room: the run will not be sealed
+                    _copy(self._exchange.site(name).log(self._folder.run), second)
 
 
 async def _end(sites: list[_Site]) -> None:
@@ -217,7 +228,7 @@ def _signal_group(pid: int, sent: signal.Signals) -> None:
 
 
 def _second_name(log: Path, second: Path) -> None:
-    """Let the site's log be the run's log too; where there are no hard links, a symbolic one."""
+    """Let the site's log be the run's log too; where there are no hard links, by a symbolic one until the run ends."""
     if second.exists() and second.samefile(log):
         return  # the run was resumed
     second.unlink(missing_ok=True)
@@ -225,3 +236,19 @@ def _second_name(log: Path, second: Path) -> None:
         os.link(log, second)
     except OSError:
         second.symlink_to(log)
+
+
+def _copy(log: Path, second: Path) -> None:
+    """Put a copy of a log in the place of a link to it.
+
+    Raises:
+        OSError: it cannot be read or written, or is no plain file.
+    """
+    beside = second.with_name(f"{second.name}.copy")
+    try:
+        with open(open_plain(log), "rb") as read, beside.open("wb") as write:
+            shutil.copyfileobj(read, write)
+        beside.replace(second)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,32 @@ def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         _size(text)
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from fltui.exchange.doctor import probes
+sent = getattr(signal, sys.argv.pop())
+def told(*_, **__):
+    assert list(Path("exchange").glob(probes.PROBE + "*"))
+    os.kill(os.getpid(), sent)
+probes.put_bytes = told
+from fltui.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_being_told_to_stop_it_clears_away_and_says_so(tmp_path: Path, sent: str, code: int) -> None:
+    open_exchange(tmp_path / "exchange")
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED, "doctor", "exchange", sent],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (code, f"error: stopped by {sent}\n")
+    assert sorted(tmp_path.rglob("*")) == before

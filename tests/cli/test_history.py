@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,29 @@ def test_inspect_of_junk_is_bad_input(tmp_path: Path, name: str) -> None:
         (tmp_path / junk).write_text("junk")
     done = fltui(tmp_path, "inspect", name)
     assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_inspect_is_held_up_by_nothing_that_a_site_puts_in_its_folder(tmp_path: Path) -> None:
+    results = tmp_path / "exchange" / "site-0" / "results"
+    results.mkdir(parents=True)
+    os.mkfifo(results / "fifo.json")
+    (results / "link.json").symlink_to("/dev/zero")
+    with (results / "huge.json").open("wb") as huge:
+        huge.truncate(1 << 40)
+    (results / "bomb.npy").write_bytes(b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little"))
+    found = only(fltui(tmp_path, "inspect", results.parent, "--json"))
+    assert {one["file"]: one["error"] for one in found["results"]} == {
+        "fifo.json": "it is not a plain file",
+        "huge.json": "huge.json has 1099511627776 bytes; 1048576 are the most",
+        "link.json": "it is not a plain file",
+    }
+    for name, told in (
+        ("fifo.json", "it is not a plain file"),
+        ("huge.json", "1048576 are the most"),
+        ("bomb.npy", "a header of at most 65536 bytes"),
+    ):
+        done = fltui(tmp_path, "inspect", results / name)
+        assert (done.code, told in done.err) == (2, True), done.err
 
 
 def test_export_names_a_missing_script(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,20 @@ def test_one_key_for_two_names_is_told_of(shell: Shell) -> None:
     code, out, _ = shell("keys", "trust", "b", KEY)
     assert (code, "warning: the same key is trusted as that of a: each" in out) == (0, True)
     assert shell.json("keys", "trust", "a", KEY)[0]["also_trusted_as"] == ["b"]
+
+
+def test_a_fifo_in_the_place_of_a_key_holds_nobody_up(shell: Shell) -> None:
+    shell("keys", "trust", "a", KEY)
+    os.mkfifo(shell.folder / "keys" / "trusted" / "b.pub")
+    code, out, _ = shell("keys", "list")
+    assert (code, "b.pub cannot be read: it is not a plain file" in out) == (1, True)
+
+
+def test_a_key_may_be_a_link(shell: Shell) -> None:
+    (shell.folder / "b.pub").write_text(KEY)
+    shell("keys", "trust", "a", OTHER)
+    (shell.folder / "keys" / "trusted" / "b.pub").symlink_to(shell.folder / "b.pub")
+    assert [one["public_key"] for one in shell.json("keys", "list")] == [OTHER, KEY]
 
 
 def test_a_damaged_key_hides_no_other(shell: Shell) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fltui.cli.run import _say_outcome
+from fltui.run.events import RunFinished, RunStatus
+from fltui.run.folder import create_run
 from tests.jobs import (
     GOOD,
     HELLO,
@@ -338,3 +341,22 @@ def test_a_server_without_sites_says_who_is_missing(tmp_path: Path) -> None:
     assert "0 of 2 sites appeared within 0.1 s; missing: site-0, site-1" in line
     assert f"fltui client {HELLO_SCRIPT.name}" not in line
     assert "--site site-0 --exchange" in done.out
+
+
+def test_whose_folder_could_not_be_written_is_said_of_these_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = create_run(tmp_path / "runs", "test")
+    folder.journal.touch()
+    end = RunFinished(
+        run=folder.run,
+        state=RunStatus.COMPLETED,
+        reason="",
+        rounds=1,
+        final_model={},
+        metrics={},
+        seconds=1.0,
+        untold=["a", "b"],
+    )
+    _say_outcome(end, folder)
+    assert "not told that the run is over: a, b; their folders could not be written" in capsys.readouterr().out

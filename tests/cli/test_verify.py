@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -157,3 +158,13 @@ def test_keys_are_compared_with_those_that_are_trusted(
     keys.trust("a", other, replace=True)
     code, _, err = call(capsys, "verify", folder.root)
     assert (code, f"expected {fingerprint(other)}, found {shown}" in err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["last", "test-"])
+def test_a_run_with_something_else_in_the_place_of_its_journal_is_found_by_any_name(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    run.journal.unlink()
+    os.mkfifo(run.journal)
+    code, _, err = call(capsys, "verify", name, "--runs", run.root.parent)
+    assert (code, "journal.jsonl cannot be read" in err or "journal.jsonl is not a plain file" in err) == (1, True), err

@@ -29,7 +29,7 @@ def test_it_imports_nothing_of_the_server_or_the_terminal() -> None:
     code = "import sys, fltui.client; print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     ours = {".".join(name.split(".")[:2]) for name in modules if name.startswith("fltui")}
-    assert ours == {"fltui", "fltui.client", "fltui.errors", "fltui.exchange", "fltui.model"}
+    assert ours == {"fltui", "fltui.client", "fltui.errors", "fltui.exchange", "fltui.model", "fltui.signals"}
     assert not {"asyncio", "rich", "textual", "typer", "cryptography"} & set(modules)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fltui.errors import BadInputError
+from fltui.exchange.lock import hold, let_go
 from fltui.job.scratch import scratch_folder
 
 KILLED = """
@@ -71,3 +74,47 @@ def test_without_room_for_it_the_place_is_named(place: Path, monkeypatch: pytest
         scratch_folder("kind"),
     ):
         pass
+
+
+def test_one_that_is_held_just_after_the_look_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def just_before(lock: Path) -> bool:
+        made.append(hold(lock))
+        lock.with_suffix("").mkdir()
+        return False
+
+    monkeypatch.setattr("fltui.job.scratch.is_held", just_before)
+    (place / "kind-0.lock").touch()
+    with scratch_folder("kind"):
+        assert (place / "kind-0").is_dir()
+        assert (place / "kind-0.lock").is_file()
+    (held,) = made
+    assert held is not None
+    let_go(place / "kind-0.lock", held)
+
+
+def test_without_more_descriptors_nothing_is_taken_for_dead(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with scratch_folder("kind") as first:
+        real = os.open
+
+        def open_(path: Any, *rest: Any, **more: Any) -> int:
+            if str(path) == str(first.with_suffix(".lock")):
+                raise OSError(errno.EMFILE, "Too many open files", str(path))
+            return real(path, *rest, **more)
+
+        monkeypatch.setattr(os, "open", open_)
+        with scratch_folder("kind"):
+            assert first.is_dir()
+            assert first.with_suffix(".lock").is_file()
+
+
+def test_what_cannot_be_removed_keeps_its_lock_for_the_next_one(place: Path) -> None:
+    (place / "kind-0.lock").touch()
+    (place / "kind-0").symlink_to(place)
+    with scratch_folder("kind"):
+        assert (place / "kind-0.lock").exists()
+    with scratch_folder("kind"):
+        (place / "kind-0").unlink()
+    with scratch_folder("kind"):
+        assert not (place / "kind-0.lock").exists()

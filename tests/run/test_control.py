@@ -97,3 +97,17 @@ def test_a_request_that_is_still_being_written_is_left_alone(run: RunFolder) -> 
     (run.control / "a.json.part").write_bytes(b'{"requ')
     assert take_requests(run.control) == []
     assert [entry.name for entry in run.control.iterdir()] == ["a.json.part"]
+
+
+def test_a_request_is_written_nowhere_but_in_control(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the folder may be sealed at that moment."""
+    opened: list[str] = []
+    real = os.open
+
+    def noted(path: str, *more: int, **how: int) -> int:
+        opened.append(path)
+        return real(path, *more, **how)
+
+    monkeypatch.setattr(os, "open", noted)
+    ask(run, Resume())
+    assert {Path(path).parent for path in opened} == {run.control}

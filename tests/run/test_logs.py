@@ -289,7 +289,7 @@ def test_nothing_waits_for_a_fifo(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "site-1.log")
     write(tmp_path, "site-2", f"{NOON} INFO a")
     assert texts(LogFollower(tmp_path).new_lines()) == ["a"]
-    assert texts(list(merged(tmp_path))) == ["this log cannot be read: not a plain file", "a"]
+    assert texts(list(merged(tmp_path))) == ["this log cannot be read: it is not a plain file", "a"]
 
 
 def test_a_folder_that_calls_itself_a_log_is_none(tmp_path: Path) -> None:
@@ -337,3 +337,24 @@ def test_files_that_did_not_grow_are_not_opened(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "open", counted)
     assert texts(follower.new_lines()) == ["b"]
     assert opened == ["site-3.log"]
+
+
+def test_a_link_that_becomes_a_copy_and_a_link_again_gives_every_line_once(tmp_path: Path) -> None:
+    """So the simulator does at the end of a run, and when it is resumed."""
+    logs, exchange = tmp_path / "logs", tmp_path / "exchange"
+    logs.mkdir()
+    exchange.mkdir()
+    write(exchange, "run", f"{NOON} INFO a")
+    log = logs / "site-1.log"
+    log.symlink_to(exchange / "run.log")
+    follower = LogFollower(logs)
+    assert texts(follower.new_lines()) == ["a"]
+    write(exchange, "run", f"{NOON} INFO b")
+    log.unlink()
+    log.write_bytes((exchange / "run.log").read_bytes())
+    assert texts(follower.new_lines()) == ["b"]
+    assert follower.new_lines() == []
+    log.unlink()
+    log.symlink_to(exchange / "run.log")
+    write(exchange, "run", f"{NOON} INFO c")
+    assert texts(follower.new_lines()) == ["c"]

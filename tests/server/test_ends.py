@@ -86,10 +86,11 @@ def test_a_site_cannot_end_a_run_for_another_site(tmp_path: Path, part: str) -> 
     other.task(task_id.end()).unlink()
     before = files(other)
     linked(exchange, part, PARTS[part])
-    put_end(exchange.site("a"), task_id, "FINISHED:ABORTED", "dropped: wrong data", IDENTITY)
+    assert put_end(exchange.site("a"), task_id, "FINISHED:ABORTED", "dropped: wrong data", IDENTITY) is False
     Ends(exchange, IDENTITY, durable=False).complete(["a"], task_id)
     end_dead_runs(exchange, run.root.parent, identity=IDENTITY)
     assert files(other) == before
+    assert not [name for name in files(exchange.site("a")) if ".end." in name]
 
 
 @pytest.mark.parametrize("going_on", [3, None])

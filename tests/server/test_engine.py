@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fltui.errors import BadInputError, RunFailedError
@@ -26,6 +28,7 @@ from fltui.run.options import RunMode, RunOptions
 from fltui.server.engine import Engine
 from fltui.server.federation import RunFederation
 from fltui.server.roster import Roster, Wait
+from fltui.server.verify import verify
 from fltui.workflows.workflow import Federation, Workflow
 from tests.server.plays import Play
 
@@ -349,3 +352,53 @@ async def test_a_dropped_site_is_told_as_soon_as_it_can_be(table: Table, monkeyp
     engine = table.engine()
     end = await asyncio.wait_for(engine.run(), 20)
     assert (end.untold, tries[:3]) == ([], ["a"] * 3)
+
+
+def test_a_resume_that_is_killed_while_it_tidies_leaves_nothing_to_accuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(tmp_path, fail_at=1)
+    run = play.run()
+    assert run.seal.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("fltui.server.engine.tidy_run", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            play.resume(run)
+    assert verify(run).difference is None
+
+
+def test_a_final_model_that_is_damaged_is_no_success_for_the_sites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(federation: RunFederation) -> dict[str, str]:
+        raise msgspec.ValidationError("no model")
+
+    monkeypatch.setattr(RunFederation, "final_model", damaged)
+    run = Play(tmp_path, rounds=1).run()
+    assert run.state().status is RunStatus.FAILED
+    ends = [msgspec.json.decode(path.read_bytes()) for path in tmp_path.glob("exchange/*/tasks/*.end.*.json")]
+    assert [end["state"] for end in ends] == ["FINISHED:FAILED"] * 2
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_site_that_has_spoilt_its_folder_keeps_no_run_from_being_resumed(table: Table, dropped: bool) -> None:
+    async def play() -> None:
+        table.workflow.step = lambda _: control.ask(table.folder, control.Drop("a", "wrong")) if dropped else None
+        first = table.engine()
+        first.follow(
+            lambda event: first.abort("enough") if isinstance(event, SiteLost if dropped else SiteJoined) else None
+        )
+        await asyncio.wait_for(first.run(), 20)
+        results = table.exchange.site("a").results
+        results.rmdir()
+        results.symlink_to(table.folder.root)
+        table.workflow = Busy(lambda _: again.abort("enough"))
+        again = table.engine(resumed=True)
+        table.fleet.start = nobody  # type: ignore[method-assign]
+        end = await asyncio.wait_for(again.run(), 20)
+        assert end.state is RunStatus.ABORTED
+
+    async def nobody(roster: Roster, wait: Wait, asked: frozenset[str]) -> None:
+        assert "a" in roster.absent
+
+    asyncio.run(play())

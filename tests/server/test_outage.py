@@ -84,3 +84,27 @@ def test_an_exchange_that_answers_with_errors_is_waited_for(place: Place) -> Non
 
 def test_too_many_open_files_are_no_outage(place: Place) -> None:
     assert place.outage(errno.EMFILE) is None
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_disk_of_its_own_below_the_exchange_is_waited_for_as_long_as_it_is_there(
+    place: Place, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    folder = place.exchange.root / "a" / "tasks"
+    if there:
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(outage, "_device", lambda path: None if not path.exists() else 7 if path == folder else 1)
+    found = place.outage(errno.ENOSPC, folder / "x.npy")
+    assert found is not None
+    assert (str(folder) in found.reason.partition("are free in ")[2]) is there
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_nothing_is_asked_of_the_folder_that_an_exchange_is_mounted_in(
+    place: Place, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    root = place.exchange.root
+    monkeypatch.setattr(outage, "_device", lambda path: 7 if path == root.parent else 1)
+    found = place.outage(errno.ENOSPC, root if named else None)
+    assert found is not None
+    assert found.reason.endswith(f"are free in {root} and {place.run.root}")

@@ -24,7 +24,7 @@ from fltui.exchange.publish import OpenTasks, open_exchange, open_site, put_arra
 from fltui.model import Params, ParamsType
 from fltui.run.events import Event, ResultDelayed, ResultRejected
 from fltui.run.models import Models
-from fltui.server.deliveries import STALLED
+from fltui.server.deliveries import STALLED, Delivery
 from fltui.server.roster import Roster
 from fltui.server.round import Round, RoundPlace
 from fltui.workflows.workflow import Answer, Request
@@ -68,6 +68,7 @@ class Table:
             threads=None,
             mandatory=frozenset(),
             patience=PATIENCE,
+            delivery=PATIENCE,
             keep=False,
             link=True,
             durable=False,
@@ -243,8 +244,27 @@ def test_a_full_disk_is_no_sites_doing(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(OpenTasks, "put_manifest", full)
+    monkeypatch.setattr("fltui.server.round.has_room", lambda folder, size: False)
     with pytest.raises(OSError, match="No space left"):
         Table(tmp_path).collect()
+
+
+def test_a_disk_of_its_own_that_is_full_costs_a_site_alone_its_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, tries = OpenTasks.put_manifest, []
+
+    def full(tasks: OpenTasks, task_id: TaskId, manifest: bytes, *, durable: bool = False) -> None:
+        if decode(manifest, Task, "").site == "a":
+            tries.append("a")
+            raise OSError(errno.EDQUOT, "Disk quota exceeded", "a/tasks")
+        put(tasks, task_id, manifest, durable=durable)
+
+    monkeypatch.setattr(OpenTasks, "put_manifest", full)
+    table = Table(tmp_path, quorum=1)
+    (answer,) = table.collect(lambda: table.send("b"))
+    assert (answer.site, tries) == ("b", ["a", "a"])
+    assert "cannot be published: Disk quota exceeded (a/tasks)" in table.roster.absent["a"]
 
 
 def test_junk_beside_a_result_changes_nothing(tmp_path: Path) -> None:
@@ -369,6 +389,28 @@ def test_an_array_that_is_right_when_its_site_goes_counts(tmp_path: Path, clock:
     assert [answer.site for answer in answers] == ["a", "b"]
 
 
+def test_an_array_that_becomes_right_while_it_is_left_alone_is_read_before_it_is_given_up(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Delivery, "rests", property(lambda self: bool(self.missing)))  # as after a long reading
+    table = Table(tmp_path)
+    torn = Torn(table)
+    turns = [clock.after(1) for _ in range(int(PATIENCE))]
+    answers = table.collect(torn.send, clock.after(1, torn.mend), *turns, clock.after(2))
+    assert [answer.site for answer in answers] == ["a", "b"]
+
+
+def test_what_is_left_alone_and_stays_wrong_is_given_up(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Delivery, "rests", property(lambda self: bool(self.missing)))
+    table = Table(tmp_path, quorum=1)
+    torn = Torn(table)
+    turns = [clock.after(1) for _ in range(int(PATIENCE))]
+    assert [answer.site for answer in table.collect(torn.send, *turns, clock.after(2))] == ["a"]
+    assert "differs from the digest" in table.rejected["b"]
+
+
 def test_touching_files_is_a_delivery_for_long_but_not_for_ever_and_it_is_told(tmp_path: Path, clock: Clock) -> None:
     table = Table(tmp_path, quorum=1)
     torn = Torn(table)
@@ -385,8 +427,10 @@ def test_touching_files_is_a_delivery_for_long_but_not_for_ever_and_it_is_told(t
     assert "numpy_key.npy differs from the digest in its manifest" in table.rejected["b"]
 
 
-def test_manifests_without_end_leave_no_copies(tmp_path: Path, clock: Clock) -> None:
+@pytest.mark.parametrize("keep", [False, True])
+def test_manifests_without_end_leave_no_copies(tmp_path: Path, clock: Clock, keep: bool) -> None:
     table = Table(tmp_path, params={"numpy_key": WEIGHTS, "other": WEIGHTS}, quorum=1)
+    table.round.place = replace(table.round.place, keep=keep)
 
     def send(number: int) -> None:
         task, in_reply_to = table.task("b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace as replace_identity
 from pathlib import Path
 
 import numpy as np
@@ -457,3 +458,87 @@ def test_keys_made_for_a_simulated_run_show_nobody(tmp_path: Path) -> None:
     found = verify(folder, trusted=lambda: {"a": "0" * 64})
     assert (told(found), found.signatures) == ("", 6)
     assert found.notes == ["the run was simulated: its keys were made for it, and show nobody's identity"]
+
+
+@pytest.mark.parametrize("leads", ["to the log", "nowhere"])
+def test_the_log_of_a_site_may_be_a_link_while_a_run_has_not_ended(tmp_path: Path, leads: str) -> None:
+    """As where exchange and runs lie on two disks, and the simulator was killed."""
+    folder = Play(tmp_path).run()
+    cut(folder, RoundFinished, 2)
+    (tmp_path / "to the log").touch()
+    (folder.logs / "a.log").symlink_to(tmp_path / leads)
+    assert told(verify(folder)) == ""
+    (folder.logs / "server.log").unlink()
+    (folder.logs / "server.log").symlink_to(tmp_path / leads)
+    assert told(verify(folder)) == "logs/server.log is not a plain file"
+
+
+def with_a_new_key(play: Play) -> dict[str, str]:
+    """From now on the site ``a`` signs with another key and the server trusts that one; the keys it trusts."""
+    new = Signer(Ed25519PrivateKey.from_private_bytes(b"n" * 32))
+    trusted = {**play.server.trusted, "a": new.public}
+    play.server = replace_identity(play.server, trusted=trusted)
+    play.signs["a"] = Identity(new)
+    return trusted
+
+
+def test_an_older_key_of_a_site_is_noted_where_the_run_went_on_with_a_new_one(tmp_path: Path) -> None:
+    play = signed(tmp_path)
+    play.fail_at = 1
+    folder = play.run()
+    old = dict(play.server.trusted)
+    new = with_a_new_key(play)
+    play.fail_at = None
+    play.resume(folder)
+    found = verify(folder, trusted=lambda: new)
+    assert (told(found), found.recomputed, found.signatures) == ("", 3, 6)
+    assert found.notes == [f"some results of a are signed with an older key of it, {fingerprint(old['a'])}"]
+    other = Signer(Ed25519PrivateKey.from_private_bytes(b"o" * 32)).public
+    for trusted in (old, {**new, "a": other}):  # the newest is not trusted: it may be a thief's
+        assert "has another key of the site than is trusted here" in told(verify(folder, trusted=lambda: trusted))  # noqa: B023
+
+
+def test_a_key_that_the_server_never_trusted_is_no_older_one(tmp_path: Path) -> None:
+    play = signed(tmp_path)
+    play.fail_at = 1
+    folder = play.run()
+    new = with_a_new_key(play)
+    play.fail_at = None
+    play.resume(folder)
+    other = Signer(Ed25519PrivateKey.from_private_bytes(b"o" * 32)).public
+    forge(folder, lambda e: replace(e, signed_by=other) if isinstance(e, ResultAccepted) and e.site == "a" else e)
+    assert "has another key of the site than is trusted here" in told(verify(folder, trusted=lambda: new))
+
+
+def die_in_round_1(play: Play) -> RunFolder:
+    """A run whose server died when the results of round 1 were there; the exchange has nothing that came later."""
+    folder = play.run()
+    cut(folder, RoundFinished)
+    for path in (play.root / "exchange").glob("*/*/*.json"):
+        if ".r0002." in path.name or ".end." in path.name:
+            path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("change", ["a new key", "no key any more"])
+def test_what_an_older_key_has_signed_does_not_count_in_a_round_that_goes_on(tmp_path: Path, change: str) -> None:
+    """The server died, and whoever stole the key may have answered: the round begins again."""
+    play = signed(tmp_path)
+    play.server = replace_identity(play.server, demanded=False)
+    folder = die_in_round_1(play)
+    if change == "a new key":
+        with_a_new_key(play)
+    else:
+        play.server = replace_identity(play.server, trusted={"b": play.server.trusted["b"]})
+    found = verify(play.resume(folder), trusted=lambda: play.server.trusted)
+    begun = [(event.round, event.attempt) for event in read_journal(folder.journal) if isinstance(event, RoundStarted)]
+    assert begun == [(0, 1), (1, 1), (1, 2), (2, 1)]
+    assert (told(found), found.recomputed) == ("", 3)
+
+
+def test_a_round_goes_on_with_the_same_keys(tmp_path: Path) -> None:
+    play = signed(tmp_path)
+    folder = die_in_round_1(play)
+    play.resume(folder)
+    begun = [(event.round, event.attempt) for event in read_journal(folder.journal) if isinstance(event, RoundStarted)]
+    assert begun == [(0, 1), (1, 1), (2, 1)]

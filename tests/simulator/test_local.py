@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +18,14 @@ import pytest
 
 from fltui.exchange.keys import Keys
 from fltui.exchange.layout import SERVER
-from tests.jobs import GOOD, HEAD, HELLO, HELLO_JOB, fltui, processes_of, script, write_job
+from fltui.exchange.publish import open_exchange, open_site
+from fltui.job.executors import ScriptExecutor
+from fltui.job.job import Job, SiteApp
+from fltui.run.folder import create_run
+from fltui.run.seal import write_seal
+from fltui.simulator.local import LocalSites, _second_name
+from fltui.workflows.fedavg import FedAvg
+from tests.jobs import GOOD, HEAD, HELLO, HELLO_JOB, Done, fltui, processes_of, script, write_job
 
 FINAL = np.arange(4, 13, dtype=np.float32).reshape(3, 3)
 
@@ -171,7 +184,7 @@ def test_without_a_model_the_sites_must_agree(tmp_path: Path) -> None:
     assert "a sent 'numpy_key' <f4 (3, 3); b sent 'numpy_key' <f4 (1, 3)" in done.err
 
 
-def test_without_a_model_the_majority_decides(tmp_path: Path) -> None:
+def test_without_a_model_it_looks_like_most_answers_do(tmp_path: Path) -> None:
     scripts = {"a": FAULTS["shape"][0], "b": GOOD, "c": GOOD}
     done = fltui(tmp_path, "run", write_job(tmp_path / "job", scripts, "model=None, min_clients=2"), "--json")
     assert done.code == 0
@@ -255,3 +268,78 @@ def test_nobody_s_own_keys_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     results = list((tmp_path / "exchange" / "a" / "results").glob("*.json"))
     assert results
     assert not [path for path in results if "signature" in path.read_text()]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than `tmp_path`."""
+    shm = Path("/dev/shm")
+    if not os.access(shm, os.W_OK) or shm.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs /dev/shm as another file system than that of temporary files")
+    with tempfile.TemporaryDirectory(prefix="fltui-test-", dir=shm) as folder:
+        yield Path(folder)
+
+
+def test_a_run_whose_exchange_lies_on_another_disk_is_sealed_however_it_ends(tmp_path: Path, elsewhere: Path) -> None:
+    """The logs of its sites cannot have a second name there."""
+    mended = tmp_path / "mended"
+    text = script(
+        "print('at round', round, flush=True)",
+        f"if round == 1 and not __import__('os').path.exists({str(mended)!r}): raise ValueError('boom')",
+        "flare.send(flare.FLModel(params={'numpy_key': weights}))",
+    )
+    exchange = ("--exchange", elsewhere / "exchange")
+    failed = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": text}), "--json", *exchange)
+    assert (failed.code, failed.last["state"]) == (1, "FINISHED:FAILED")
+    log = Path(failed.last["run_dir"]) / "logs" / "a.log"
+    _check_sealed(tmp_path, failed, log, [0, 1])
+    mended.touch()
+    resumed = fltui(tmp_path, "resume", "last", "--json")
+    assert (resumed.code, resumed.err) == (0, "")
+    _check_sealed(tmp_path, resumed, log, [0, 1, 1])
+
+
+def _check_sealed(folder: Path, done: Done, log: Path, rounds: list[int]) -> None:
+    assert done.last["seal"]
+    assert [int(line.split()[-1]) for line in log.read_text().splitlines() if "at round" in line] == rounds
+    assert stat.S_ISREG(log.lstat().st_mode)
+    assert {path.name for path in log.parent.iterdir()} == {"server.log", "a.log"}
+    verified = fltui(folder, "verify", "last")
+    assert (verified.code, verified.err, "not sealed" in verified.out) == (0, "", False)
+
+
+@pytest.mark.parametrize("spoiled", ["", "gone", "a FIFO"])
+def test_a_log_without_a_second_name_is_copied_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    job = Job("test", FedAvg(num_clients=1, num_rounds=1), {"a": SiteApp(ScriptExecutor("a.py"), {})})
+    folder, site = create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange").site("a")
+    open_site(site, "server")
+    open_site(site, "site")
+    log, second = site.log(folder.run), folder.logs / "a.log"
+    log.write_text("one\n")
+    for text in ("one\n", "one\ntwo\n"):  # the run begins, and is resumed
+        log.write_text(text)
+        _second_name(log, second)
+        assert second.samefile(log)
+        asyncio.run(LocalSites(job, folder, open_exchange(tmp_path / "exchange")).stop(patient=False))
+        assert (second.is_symlink(), second.read_text()) == (False, text)
+        assert write_seal(folder)
+    if spoiled:
+        _second_name(log, second)
+        log.unlink()
+        if spoiled == "a FIFO":
+            os.mkfifo(log)
+        asyncio.run(LocalSites(job, folder, open_exchange(tmp_path / "exchange")).stop(patient=False))
+        assert second.is_symlink()
+    assert [path.name for path in folder.logs.iterdir()] == ["a.log"]
+
+
+def test_what_a_hangup_ends_was_killed_by_it(tmp_path: Path) -> None:
+    text = script("import os, signal; os.kill(os.getpid(), signal.SIGHUP)")
+    done = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": text}))
+    assert (done.code, "a: its script was killed by SIGHUP" in done.err) == (1, True)

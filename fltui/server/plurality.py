@@ -1,4 +1,4 @@
-"""In a round without a model the answers decide what the model looks like: by majority, never by who was first."""
+"""A model that nobody gave looks like most answers do: the most frequent look wins, never the one that was first."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _LONGEST_LOOK = 400
 
 
 def odd_ones_out(round_number: int, task_id: str, accepted: Mapping[str, ResultAccepted]) -> dict[str, str]:
-    """The sites whose answer looks other than those of the majority, and why each does not count.
+    """The sites whose answer looks other than most, and why each does not count.
+
+    Of several looks the most frequent one wins: 2 of 5 do, where the others all differ.
 
     Args:
         round_number: for the sentence.
@@ -22,7 +24,7 @@ def odd_ones_out(round_number: int, task_id: str, accepted: Mapping[str, ResultA
         accepted: by site.
 
     Raises:
-        RunFailedError: no majority.
+        RunFailedError: no look is more frequent than every other one.
     """
     looks = {site: _look_of(event.arrays) for site, event in sorted(accepted.items())}
     counts = Counter(looks.values()).most_common()

@@ -1,0 +1,46 @@
+"""Opening a file where others may have put something else that would hold the reader up, or lead him elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | _NO_FOLLOW
+for _flag in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _flag, 0)
+
+_OTHER_THINGS = (errno.ELOOP, errno.EMLINK, errno.ENXIO)
+"""What systems answer for a symbolic link and for a socket."""
+
+
+class NotPlainError(OSError):
+    """It is a link, a folder, a FIFO, a socket or a device."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "it is not a plain file", str(path))
+
+
+def open_plain(path: Path, *, follow: bool = False) -> int:
+    """A descriptor to read a file with; what is none holds nobody up. A hard link is a file like any other.
+
+    Args:
+        path: the file.
+        follow: a symbolic link may lead to it, in a folder that only this user writes in.
+
+    Raises:
+        NotPlainError: it is no plain file.
+        OSError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, _FLAGS & ~_NO_FOLLOW if follow else _FLAGS)
+    except OSError as error:
+        if error.errno in _OTHER_THINGS:
+            raise NotPlainError(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotPlainError(path)
+    return fd
