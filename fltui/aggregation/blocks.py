@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 1 << 16
 """Elements that are in memory at a time, per array: half a megabyte in float64, which stays in the cache."""
+
+
+_T = TypeVar("_T")
+
+_ALONE = 16
+"""Blocks of an array that is too short for threads to pay."""
+
+_THREADS = min(4, os.cpu_count() or 1)
+"""More than that wait for memory and for the digest of what is written."""
 
 
 class Source(Protocol):
@@ -51,3 +64,28 @@ def spans(size: int) -> Iterator[tuple[int, int]]:
     """Start and length of every block of an array of `size` elements."""
     for start in range(0, size, BLOCK):
         yield start, min(BLOCK, size - start)
+
+
+def in_order(make: Callable[[int, int], _T], blocks: Iterable[tuple[int, int]]) -> Iterator[_T]:
+    """What `make` gives for each block, in order; of long arrays in several threads at once, a few blocks ahead.
+
+    Args:
+        make: called with start and length; reads, and computes with NumPy, which lets other threads run.
+        blocks: see `spans`.
+    """
+    first = list(islice(blocks := iter(blocks), _ALONE))
+    if len(first) < _ALONE:
+        yield from (make(*block) for block in first)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        ahead: deque[Future[_T]] = deque()
+        try:
+            for block in chain(first, blocks):
+                ahead.append(pool.submit(make, *block))
+                if len(ahead) > 2 * _THREADS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

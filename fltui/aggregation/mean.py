@@ -15,6 +15,7 @@ smaller dtype by which it would have to exceed M; where integers of 64 bits meet
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fltui.aggregation.blocks import BLOCK, Sink, Source, spans
+from fltui.aggregation.blocks import BLOCK, Sink, Source, in_order, spans
 
 _SLACK = 1 + 2.0**-40
 """How far, relatively, the mean of large integers may be beyond its dtype by rounding alone."""
+
+
+_ONE_CORE = 1 << 13
+"""Elements that BLAS multiplies without other cores: it would wait for them when others are at work there, and the bits
+would depend on how many there are."""
 
 
 @dataclass(frozen=True)
@@ -66,39 +72,68 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
         raise ValueError(f"the weights of the {len(terms)} results add up to {total:g}, so there is no mean")
     if base is None and any(term.is_difference for term in terms):
         raise ValueError("a difference came, but there is no model to add it to")
-    terms = [term for term in terms if term.weight]
-    dtype = terms[0].source.dtype if base is None else base.dtype
-    only_differences = all(term.is_difference for term in terms)
-    length = min(BLOCK, terms[0].source.size)
-    sums, scaled, before = (np.empty(length, np.float64) for _ in range(3))
-    raw = {term.source.dtype: np.empty(length, term.source.dtype) for term in terms}
-    raw_base = np.zeros(length, dtype)
+    mean = _Mean([term for term in terms if term.weight], total, base)
     norm = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found in the result
-        for start, count in spans(terms[0].source.size):
-            mean, product, old = sums[:count], scaled[:count], before[:count]
-            if base is not None:
-                base.read(start, raw_base[:count])
-            old[:] = raw_base[:count]
-            for number, term in enumerate(terms):
-                values = raw[term.source.dtype][:count]
-                term.source.read(start, values)
+    for new, change in in_order(mean.block, spans(terms[0].source.size)):
+        sink.write(new)
+        norm = math.hypot(norm, change)
+        if not math.isfinite(norm):
+            raise ValueError(f"the mean does not fit into {mean.dtype}")
+    return norm
+
+
+class _Mean:
+    """The mean of one parameter, block by block; blocks may be made in several threads at once."""
+
+    def __init__(self, terms: Sequence[Term], total: float, base: Source | None) -> None:
+        self._terms = terms
+        self._total = total
+        self._base = base
+        self._only_differences = all(term.is_difference for term in terms)
+        self.dtype = terms[0].source.dtype if base is None else base.dtype
+        self._threads = threading.local()
+
+    def block(self, start: int, count: int) -> tuple[NDArray[Any], float]:
+        """New elements, and the Euclidean norm of their change against the base."""
+        mean, product, old = (buffer[:count] for buffer in self._buffers())
+        if self._base is not None:
+            _read(self._base, start, old)
+        else:
+            old.fill(0)
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found in the result
+            for number, term in enumerate(self._terms):
                 weighted = product if number else mean
-                np.multiply(values, term.weight, out=weighted, dtype=np.float64)
-                if term.is_difference and not only_differences:
+                _read(term.source, start, weighted)
+                if term.weight != 1:
+                    np.multiply(weighted, term.weight, out=weighted)
+                if term.is_difference and not self._only_differences:
                     np.add(weighted, old * term.weight, out=weighted)
                 if number:
                     np.add(mean, product, out=mean)
-            np.divide(mean, total, out=mean)
-            if only_differences:
+            np.divide(mean, self._total, out=mean)
+            if self._only_differences:
                 np.add(mean, old, out=mean)
-            new = _cast(mean, dtype)
-            sink.write(new)
-            change = np.subtract(new, old, out=product, dtype=np.float64)
-            norm = math.hypot(norm, _norm(change))
-            if not math.isfinite(norm):
-                raise ValueError(f"the mean does not fit into {dtype}")
-    return norm
+            new = _cast(mean, self.dtype)
+            np.copyto(product, new)
+            return new, _norm(np.subtract(product, old, out=product))
+
+    def _buffers(self) -> tuple[NDArray[np.float64], ...]:
+        """Three buffers of a block for this thread."""
+        found: tuple[NDArray[np.float64], ...] | None = getattr(self._threads, "buffers", None)
+        if found is None:
+            length = min(BLOCK, self._terms[0].source.size)
+            found = self._threads.buffers = tuple(np.empty(length, np.float64) for _ in range(3))
+        return found
+
+
+def _read(source: Source, start: int, out: NDArray[np.float64]) -> None:
+    """Elements as float64."""
+    if source.dtype == out.dtype:
+        source.read(start, out)
+    else:
+        raw = np.empty(out.size, source.dtype)
+        source.read(start, raw)
+        np.copyto(out, raw)
 
 
 def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
@@ -134,7 +169,8 @@ def _cast(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _norm(values: NDArray[np.float64]) -> float:
-    square = float(np.dot(values, values))
+    pieces = (values[start : start + _ONE_CORE] for start in range(0, values.size, _ONE_CORE))
+    square = sum(float(np.dot(piece, piece)) for piece in pieces)
     if math.isfinite(square):
         return math.sqrt(square)
     scale = float(np.abs(values).max())

@@ -157,6 +157,7 @@ def store_arrays(
     copied: Copied | None = None,
     shares: int = 0,
     manifest: bytes = b"",
+    link: bool = False,
     durable: bool = False,
 ) -> None:
     """Copy every array of a checked manifest into the private store, as ``<digest>.npy``.
@@ -172,6 +173,8 @@ def store_arrays(
         shares: how many results the free space of the store's disk has to do for, this one among them, where no model
             bounds what a site may claim; 0 where one does.
         manifest: its bytes, where they are to be kept, too, as ``<digest>.json``.
+        link: the site is this very user, who writes no file in place: a second name does for a copy, where there can
+            be one.
         durable: content and names survive a power cut when this returns, so that the journal may tell of them.
 
     Raises:
@@ -187,17 +190,26 @@ def store_arrays(
     if shares:
         _check_share(sum(entry.size for entry, _ in missing), store, shares, f"results/{result.task_id}.json")
     for entry, _ in missing:
-        with _array(site, result, entry) as fd:
+        with _array(site, result, entry, link=link) as fd:
             check_size(fd, entry, f"results/{result.task_id}/{entry.file}")
     for entry, key in missing:
         where = f"results/{result.task_id}/{entry.file}"
         with ExitStack() as opened:
-            fd = opened.enter_context(_array(site, result, entry))
+            fd = opened.enter_context(_array(site, result, entry, link=link))
             old = opened.enter_context(base(entry.name)) if base else None
             copied.read += entry.size
             if not (store / f"{entry.blake3}.npy").exists():
                 copied.made.add(entry.blake3)
-            _store_array(fd, entry, store, where, old, durable=durable)
+            elements = Elements(entry.dtype, old)
+            if link:
+                read_checked(fd, entry, elements.look, where)
+                elements.check(entry, where)
+                if _link(fd, site.results / result.task_id / entry.file, store / f"{entry.blake3}.npy"):
+                    copied.arrays.add(key)
+                    continue
+                os.lseek(fd, 0, os.SEEK_SET)
+                elements = Elements(entry.dtype, old)
+            _copy_array(fd, entry, store, where, elements, durable=durable)
             copied.arrays.add(key)
     if manifest:
         put_bytes(manifest, store / f"{digest(manifest)}.json", store, durable=durable)
@@ -205,8 +217,9 @@ def store_arrays(
         sync_folder(store)
 
 
-def _array(site: SiteFolder, result: Result, entry: ArrayEntry) -> AbstractContextManager[int]:
-    return open_beneath(site.root, "results", result.task_id, entry.file)
+def _array(site: SiteFolder, result: Result, entry: ArrayEntry, *, link: bool) -> AbstractContextManager[int]:
+    # With `link` it may have its second name already, from a look that came to nothing afterwards.
+    return open_beneath(site.root, "results", result.task_id, entry.file, links=None if link else 1)
 
 
 def _check_share(claimed: int, store: Path, shares: int, where: str) -> None:
@@ -218,9 +231,8 @@ def _check_share(claimed: int, store: Path, shares: int, where: str) -> None:
         )
 
 
-def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, base: NpyReader | None, *, durable: bool) -> None:
+def _copy_array(fd: int, entry: ArrayEntry, store: Path, where: str, elements: Elements, *, durable: bool) -> None:
     target = store / f"{entry.blake3}.npy"
-    elements = Elements(entry.dtype, base)
     beside = store / f".{secrets.token_hex(8)}"
     out = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
@@ -234,13 +246,27 @@ def _store_array(fd: int, entry: ArrayEntry, store: Path, where: str, base: NpyR
             read_checked(fd, entry, take, where)
             if durable:
                 os.fsync(out)
-        if elements.fault:
-            raise RefusedError(f"{where}: {entry.name[:80]!r} {elements.fault}")
+        elements.check(entry, where)
         os.replace(beside, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             beside.unlink()
         raise
+
+
+def _link(fd: int, path: Path, target: Path) -> bool:
+    """Give the file that is open, and was at `path` when it was opened, a second name; False where that cannot be."""
+    beside = target.with_name(f".{secrets.token_hex(8)}")
+    try:
+        os.link(path, beside, follow_symlinks=False)
+    except OSError:  # another disk, or one without links; the site has removed it
+        return False
+    if os.path.samestat(beside.lstat(), os.fstat(fd)):
+        os.replace(beside, target)
+        beside.unlink(missing_ok=True)  # where both were names of one file, nothing was moved
+        return True
+    beside.unlink()
+    return False
 
 
 class Readable(Protocol):
@@ -277,12 +303,20 @@ class Elements:
             self.fault = f"is a difference that, added to the model, is beyond what {self._kind.name} may hold"
         self._at += values.size
 
+    def check(self, entry: ArrayEntry, where: str) -> None:
+        """Refuse them if something is wrong.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if self.fault:
+            raise RefusedError(f"{where}: {entry.name[:80]!r} {self.fault}")
+
     def _are_finite(self, values: NDArray[Any]) -> bool:
-        if self._kind.itemsize >= 4:
-            with np.errstate(over="ignore", invalid="ignore"):
-                if np.isfinite(np.dot(values, values)):  # one pass at memory speed; a large square falls through
-                    return True
-        return bool((np.abs(values) <= self._most).all())
+        # No sum of squares: BLAS gives it to all cores, and waits for them when others are at work there.
+        if self._most == np.finfo(self._kind).max:
+            return bool(np.isfinite(values).all())
+        return bool(self._least <= values.min() and values.max() <= self._most)  # False for NaN, too
 
     def _fit(self, values: NDArray[Any], base: Readable) -> bool:
         old = np.empty(values.size, self._kind)

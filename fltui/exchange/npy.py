@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import math
+import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,9 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 
 _LONGEST_HEADER = 1 << 16
+
+_AT_ONCE = 1 << 23
+"""Bytes of a mapped array that are in memory at a time."""
 
 
 def header(dtype: str, shape: Sequence[int]) -> bytes:
@@ -98,6 +102,31 @@ def chunks(data: memoryview) -> Iterator[memoryview]:
     """A buffer in pieces of `CHUNK` bytes."""
     for start in range(0, len(data), CHUNK):
         yield data[start : start + CHUNK]
+
+
+def blocks_of(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """The elements of a C-ordered array in 1-D blocks.
+
+    Where it is mapped from a file, no more of it than a block stays in memory: a model may be larger than that.
+    """
+    flat = array.reshape(-1)
+    mapping = _mapping_of(array)
+    length = max(1, _AT_ONCE // array.itemsize)
+    for start in range(0, flat.size, length):
+        yield flat[start : start + length]
+        if mapping is not None:
+            mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapping_of(array: NDArray[Any]) -> mmap.mmap | None:
+    """The mapping behind a read-only array whose pages can be let go, to be read again when they are needed."""
+    found: object = array
+    while isinstance(found, np.ndarray):
+        below: object = found.base
+        if isinstance(below, mmap.mmap) and isinstance(found, np.memmap) and found.mode == "r":
+            return below if hasattr(mmap, "MADV_DONTNEED") else None
+        found = below
+    return None
 
 
 class NpyWriter:
@@ -164,7 +193,8 @@ def write_array(path: Path, name: str, array: NDArray[Any], *, file: str, durabl
     """
     ready = canonical(array)
     with NpyWriter(path, ready.dtype.str, ready.shape, durable=durable) as out:
-        out.write(ready.reshape(-1))
+        for block in blocks_of(ready):
+            out.write(block)
     return ArrayEntry(name, file, ready.dtype.str, list(ready.shape), out.size, out.digest)
 
 

@@ -16,13 +16,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from fltui.errors import BadInputError, RefusedError
 from fltui.exchange.durable import sync_folder, sync_tree
 from fltui.exchange.layout import array_files, check_name
 from fltui.exchange.manifest import MALFORMED
-from fltui.exchange.npy import canonical, map_array
+from fltui.exchange.npy import map_array, write_array
 from fltui.job import registry
 from fltui.job.component import Component, ServerComponent
 from fltui.job.executors import ScriptExecutor
@@ -193,7 +192,7 @@ def _write_arrays(params: Params, config: Path, name: str) -> dict[str, str]:
     (config / name).mkdir(parents=True, exist_ok=True)
     files = array_files(params)
     for parameter, file in files.items():
-        np.save(config / name / file, canonical(params[parameter]), allow_pickle=False)
+        write_array(config / name / file, parameter, params[parameter], file=file)
     return {parameter: f"{name}/{file}" for parameter, file in files.items()}
 
 

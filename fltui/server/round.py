@@ -64,7 +64,7 @@ class RoundPlace:
         patience: seconds to wait for a site that is needed and silent.
         delivery: seconds to wait for a result of which nothing more comes.
         keep: keep the manifests of results beside their arrays.
-        link: give sites links to one copy of the model.
+        link: server and sites are one user: give sites links to one copy of the model, and keep links to results.
         durable: fsync what is published and stored.
         identity: signs the tasks, knows whose results are to be signed.
     """
@@ -337,6 +337,7 @@ class Round:
                 copied=delivery.copied,
                 shares=0 if model.entries else len(self._open) + len(self._waiting),
                 manifest=manifest if self.place.keep else b"",
+                link=self.place.link and not self.place.durable,
                 durable=self.place.durable,
             )
         except NotYetError as error:

@@ -11,6 +11,7 @@ import numpy as np
 
 from fltui.aggregation.mean import weighted_metrics
 from fltui.errors import BadInputError
+from fltui.exchange.npy import blocks_of
 from fltui.model import as_params
 from fltui.workflows.averaging import average
 from fltui.workflows.workflow import Federation, Request, Workflow
@@ -66,7 +67,7 @@ class FedAvg(Workflow):
         except (TypeError, ValueError) as error:
             raise BadInputError(f"FedAvg: model: {error}") from error
         for name, array in self.model.items():
-            if not np.isfinite(array).all():
+            if not all(np.isfinite(block).all() for block in blocks_of(array)):
                 raise BadInputError(f"FedAvg: model: parameter {name!r} holds NaN or Inf")
 
     @property

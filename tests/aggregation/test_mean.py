@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -283,3 +284,32 @@ def test_a_mean_of_metrics_lies_between_them(pairs: list[tuple[float, float]]) -
     low, high = min(value for _, value in pairs), max(value for _, value in pairs)
     slack = 1e-9 * max(abs(low), abs(high)) + 1e-300  # below it a float64 keeps few digits
     assert low - slack <= found <= high + slack
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_long_arrays_give_the_same_bits_in_however_many_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    random = np.random.default_rng(1)
+    base = random.standard_normal(5000).astype(np.float32)
+    terms = [full(base + np.float32(0.1), 3), diff(base * np.float32(0.01), 0.5), full(-base, 1)]
+    expected, norm = ListSink(), weighted_mean(terms, ArraySource(base), ListSink())
+    weighted_mean(terms, ArraySource(base), expected)
+    monkeypatch.setattr(blocks, "BLOCK", 100)
+    monkeypatch.setattr(blocks, "_THREADS", threads)
+    sink = ListSink()
+    assert weighted_mean(terms, ArraySource(base), sink) == pytest.approx(norm, rel=1e-12)
+    assert len(sink.blocks) == 50
+    assert sink.array().tobytes() == expected.array().tobytes()
+
+
+def test_an_overflow_far_behind_ends_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "BLOCK", 10)
+    array = np.zeros(1000)
+    array[500] = 1e308
+    with pytest.raises(ValueError, match="does not fit into float64"):
+        average(full(array, 1e10), full(array, 1e10))
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")] == []
+
+
+def test_the_norm_of_what_has_no_square_is_known() -> None:
+    array = np.full(20_000, 1e200)
+    assert weighted_mean([full(array)], None, ListSink()) == pytest.approx(1e200 * math.sqrt(20_000))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -370,6 +371,59 @@ def test_storing_again_is_harmless(site: SiteFolder, store: Path) -> None:
     before = {file.name: file.read_bytes() for file in store.iterdir()}
     store_arrays(site, look(site), store, durable=True)
     assert {file.name: file.read_bytes() for file in store.iterdir()} == before
+
+
+def test_a_site_of_this_user_is_taken_in_by_a_second_name(site: SiteFolder, store: Path) -> None:
+    answer(site, MODEL)
+    for _ in range(2):  # the second time as after an outage: the files have two names already
+        found = look(site)
+        store_arrays(site, found, store, link=True)
+        for entry in found.arrays:
+            assert (store / f"{entry.blake3}.npy").samefile(site.results / TASK_ID / entry.file)
+        assert len(list(store.iterdir())) == len(found.arrays)
+
+
+def test_where_there_are_no_links_a_copy_is_made(
+    site: SiteFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    answer(site, MODEL)
+    monkeypatch.setattr(os, "link", refuse)
+    found = look(site)
+    store_arrays(site, found, store, link=True)
+    for entry in found.arrays:
+        assert digest((store / f"{entry.blake3}.npy").read_bytes()) == entry.blake3
+        assert not (store / f"{entry.blake3}.npy").samefile(site.results / TASK_ID / entry.file)
+
+
+def test_what_is_replaced_while_it_is_read_gets_no_second_name(
+    site: SiteFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def replaced_first(source: Path, target: Path, **how: bool) -> None:
+        other = source.with_suffix(".other")
+        other.write_bytes(b"other")
+        other.replace(source)
+        link(source, target, **how)
+
+    answer(site, MODEL)
+    monkeypatch.setattr(os, "link", replaced_first)
+    found = look(site)
+    store_arrays(site, found, store, link=True)
+    names = {f"{entry.blake3}.npy" for entry in found.arrays}
+    assert {path.name: digest(path.read_bytes()) for path in store.iterdir()} == {name: name[:-4] for name in names}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_nothing_is_kept_of_an_array_that_is_refused(site: SiteFolder, store: Path, link: bool) -> None:
+    answer(site, {**MODEL, "w": np.full_like(MODEL["w"], np.nan)})
+    found = look(site)
+    with pytest.raises(RefusedError, match="holds NaN or Inf"):
+        store_arrays(site, found, store, link=link)
+    assert f"{found.arrays[1].blake3}.npy" not in {path.name for path in store.iterdir()}
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8"])

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import blake3
 import msgspec
@@ -250,3 +251,20 @@ def test_small_files_are_read_up_to_a_limit(tmp_path: Path, size: int, fits: boo
         else:
             with pytest.raises(RefusedError, match="11 bytes; 10 are the most"):
                 read_bytes(fd, 10, "m.json")
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3, 5), (1000,)])
+@pytest.mark.parametrize("mode", ["r", "c", None])
+def test_blocks_are_the_elements_however_the_array_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], mode: Literal["r", "c"] | None
+) -> None:
+    monkeypatch.setattr(npy, "_AT_ONCE", 64)
+    array = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    np.save(tmp_path / "x.npy", array)
+    found = array if mode is None or not array.size else np.load(tmp_path / "x.npy", mmap_mode=mode)
+    if mode == "c" and array.size > 1:
+        found[-1] = array[-1] = -7  # what was changed in memory alone must not be let go
+    pieces = [piece.copy() for piece in npy.blocks_of(np.asarray(found))]
+    assert all(piece.nbytes <= 64 for piece in pieces)
+    assert b"".join(piece.tobytes() for piece in pieces) == array.tobytes()
+    assert np.asarray(found).tobytes() == array.tobytes()
