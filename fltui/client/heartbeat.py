@@ -15,7 +15,7 @@ from fltui.exchange.publish import put_document
 TICK = 1.0
 """Seconds between two writings while nothing changes."""
 
-_SOONEST = 0.1
+_SOONEST = 0.5
 """Seconds between two writings while rounds fly by: the status is for people, the results are for the server."""
 
 

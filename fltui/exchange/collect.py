@@ -189,13 +189,14 @@ def store_arrays(
     missing = [(entry, key) for entry, key in zip(result.arrays, keys, strict=True) if key not in copied.arrays]
     if shares:
         _check_share(sum(entry.size for entry, _ in missing), store, shares, f"results/{result.task_id}.json")
-    for entry, _ in missing:
+    for entry, _ in missing if len(missing) > 1 else ():
         with _array(site, result, entry, link=link) as fd:
             check_size(fd, entry, f"results/{result.task_id}/{entry.file}")
     for entry, key in missing:
         where = f"results/{result.task_id}/{entry.file}"
         with ExitStack() as opened:
             fd = opened.enter_context(_array(site, result, entry, link=link))
+            check_size(fd, entry, where)
             old = opened.enter_context(base(entry.name)) if base else None
             copied.read += entry.size
             if not (store / f"{entry.blake3}.npy").exists():

@@ -61,6 +61,7 @@ class Mirror:
         self._told: set[str] = set()
         self._lines = 0
         self._names = {"log": site.log(run).name, "metrics": site.metrics(run).name}
+        self._paths = {what: site.logs / name for what, name in self._names.items()}
         self._known = known
         self._done = {"log": log.stat().st_size if log is not None and log.exists() else 0, "metrics": 0}
 
@@ -121,7 +122,7 @@ class Mirror:
             self._report(self._site.name, found)
 
     def _read(self, what: str, most: int) -> bytes:
-        if what in self._full or most <= 0:
+        if what in self._full or most <= 0 or self._stands_still(what):
             return b""
         try:
             with open_beneath(self._site.root, "logs", self._names[what]) as fd:
@@ -132,3 +133,15 @@ class Mirror:
         except (NotYetError, OSError):
             return b""
         return text.rstrip(b"\0")  # what a sync engine has made room for, and not delivered yet
+
+    def _stands_still(self, what: str) -> bool:
+        """Whether a file on a disk of this very user has nothing new, seen without opening it and the way to it.
+
+        A share may tell an old size until the file is opened.
+        """
+        if self._log is not None:
+            return False
+        try:
+            return self._paths[what].stat().st_size == self._done[what]
+        except OSError:
+            return True
