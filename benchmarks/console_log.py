@@ -112,7 +112,7 @@ def write_lines(path: Path, seconds: float) -> None:
             due = int(elapsed * RATE)
             log.write(b"".join(_line(stamp, number) for number in range(written, due)))
             written = due
-            time.sleep(_STEP)
+            time.sleep(_STEP)  # the flood has a rate
 
 
 def _line(stamp: str, number: int) -> bytes:

@@ -36,7 +36,7 @@ class Watching:
         while not list(self._folder.glob("runs/*/journal.jsonl")):
             if time.monotonic() > deadline:
                 raise RunError(f"it began no run within {_PATIENCE:g} s, for the console to watch")
-            time.sleep(0.02)
+            time.sleep(0.02)  # before what is measured: the run waits at its gate meanwhile
         self._console = pexpect.spawn(
             sys.executable,
             ["-m", "fltui", "watch", "last", "--runs", str(self._folder / "runs")],

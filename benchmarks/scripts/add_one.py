@@ -21,7 +21,7 @@ def main() -> None:
         if received is None or received.params is None:
             break
         while gate and not gate.exists():
-            time.sleep(0.01)
+            time.sleep(0.01)  # before what is measured; a script has no watcher of its own
         gate = None
         weights = received.params["numpy_key"]
         # The tutorial's metric; of the first elements only, so that it costs the same for a model of any size.
