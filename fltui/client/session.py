@@ -7,10 +7,9 @@ import errno
 import json
 import math
 import os
-import queue
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.append import append_line, end_last_line
 from fltui.exchange.collect import read_params
 from fltui.exchange.durable import sync_file, sync_folder
+from fltui.exchange.hints import RELAY, Hints
 from fltui.exchange.keys import Keys, keys_path, site_identity
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
 from fltui.exchange.lock import let_go
@@ -40,6 +40,7 @@ from fltui.exchange.manifest import (
 from fltui.exchange.outage import exchange_id, passes
 from fltui.exchange.publish import (
     check_exchange,
+    empty_published,
     hold_site,
     open_site,
     put_arrays,
@@ -48,7 +49,7 @@ from fltui.exchange.publish import (
     site_lock,
 )
 from fltui.exchange.visible import visible
-from fltui.exchange.watch import Backoff, Watcher
+from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
 from fltui.signals import StoppedError
 
@@ -74,13 +75,17 @@ class Session:
         self._log = log
         self._digest = ""
         self._model: FLModel | None = None
-        self._answered: list[TaskId] = []
+        self._answered: dict[TaskId, None] = {}
         self._left: set[TaskId] = set()
+        self._spare = ""
+        """Name of a folder of arrays that lies empty, for the next result."""
         self._durable = config.durability is Durability.POWER
         self._logged = self._log_named = False
         self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
+        self._fresh = False
+        self._there: list[TaskId] = []
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
         if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
@@ -91,10 +96,9 @@ class Session:
         self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
-        self._arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._tidy("status.json")
-        self._watcher: Watcher | None = None
-        self._watch()
+        self._hints = Hints(exchange.root, config.watch, _relay())
+        self._hints.add(self.site.tasks)
         self._away = False
         self._heartbeat = Heartbeat(self.site, self.run)
         self._closed = False
@@ -128,7 +132,8 @@ class Session:
     def is_running(self) -> bool:
         """Wait for the next task or the end, see `wait_for_task`."""
         self._skipped = self._model is not None
-        return self.wait_for_task()
+        self._fresh = self.wait_for_task()
+        return self._fresh
 
     def wait_for_task(self, timeout: float | None = None) -> bool:
         """Wait until there is a task to answer or the run ends.
@@ -153,6 +158,7 @@ class Session:
             if not told and waited > _SAY_WAITING:
                 told = True
                 print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
+            self._retire(self._there)  # while nobody waits for this site
             self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
 
     def receive(self, timeout: float | None = None) -> FLModel | None:
@@ -165,8 +171,11 @@ class Session:
             return self._model
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         backoff = Backoff()
-        while self.wait_for_task(None if timeout is None else deadline - time.monotonic()) and self.task is not None:
-            task = self.task
+        fresh, self._fresh = self._fresh, False  # `is_running` has just found it
+        while fresh or self.wait_for_task(None if timeout is None else deadline - time.monotonic()):
+            task, fresh = self.task, False
+            if task is None:
+                break
             try:
                 params = read_params(self.site, task)
             except NotYetError:  # a sync engine delivered the manifest first
@@ -202,7 +211,9 @@ class Session:
         task, staging = self.task, self.site.staging("site")
 
         def publish() -> None:
-            entries = put_arrays(params, self.site.results / str(task_id), staging, durable=self._durable)
+            spare, self._spare = self._spare, ""
+            folder = self.site.results / str(task_id)
+            entries = put_arrays(params, folder, staging, durable=self._durable, spare=spare)
             result = Result(
                 PROTOCOL,
                 task.run,
@@ -219,12 +230,10 @@ class Session:
             put_bytes(self._identity.encode(result), self.site.result(task_id), staging, durable=self._durable)
 
         self._persist(publish, f"the result of round {task.round}")
-        if task_id not in self._answered:
-            self._answered.append(task_id)
+        self._answered[task_id] = None
         self._heartbeat.say("waiting", run=self.run)
         if clear_cache:
             self.task = self._model = None
-        self._retire()
 
     def log_value(self, key: str, value: Any, kind: str, **extra: Any) -> None:
         """Stream one number to the server, outside of any result.
@@ -270,9 +279,11 @@ class Session:
         if self._closed:
             return
         try:
-            if self._watcher is not None:
-                self._watcher.close()
-            self._retire()
+            self._hints.close()
+            with contextlib.suppress(OSError):  # the share is away
+                self._retire(self.site.published())
+                if self._spare:
+                    remove_published(self.site.results, self._spare)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
             if self._lock is not None:
@@ -283,19 +294,11 @@ class Session:
             raise
         self._closed = True
 
-    def _watch(self) -> None:
-        """Watch the tasks, from now on and anew."""
-        if self._watcher is not None:
-            self._watcher.close()
-        self._watcher = Watcher(self._arrivals.put, self.site.root.parent, self.config.watch)
-        self._watcher.add(self.site.tasks)
-
     def _pause(self, seconds: float) -> None:
         """Wait until something arrives, `seconds` at most; one look serves all that has arrived."""
-        with contextlib.suppress(queue.Empty):
-            self._arrivals.get(timeout=max(seconds, 0))
-            while True:
-                self._arrivals.get_nowait()
+        until = time.monotonic() + seconds
+        while not self._hints.wait(until - time.monotonic()) and time.monotonic() < until:
+            pass  # what woke it is no manifest: a folder of arrays
 
     def _persist(self, write: Callable[[], None], what: str) -> None:
         """Write, again and again while the disk is full or the share away, until it is done or the run has ended.
@@ -350,7 +353,7 @@ class Session:
         """Take the newest task that is not answered; note the end of the run."""
         try:
             self._check_exchange()
-            found = self._vetting.published(self.run)
+            self._there = found = self._vetting.published(self.run)
             answered = {task for task in found if self._is_answered(task)}
         except OSError as error:
             if not self._away:
@@ -363,8 +366,8 @@ class Session:
         if self._away:
             self._away = False
             print(f"site {self.site.name}: the exchange folder is back", file=sys.stderr)
-            self._watch()  # what was mounted again is another folder than the one that was watched
-        readable = list(found)
+            self._hints.renew()
+        found, readable = list(found), list(found)
         while (newest := self._newest(readable, answered)) is not None:
             if self.task is not None and self.task.task_id == str(newest):
                 return True
@@ -461,15 +464,26 @@ class Session:
                         raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
             self._pause(backoff.next())
 
-    def _retire(self) -> None:
-        """Take back results whose task the server has taken back."""
+    def _retire(self, there: Collection[TaskId]) -> None:
+        """Take back results whose task the server has taken back; `there` are those that it has not."""
+        gone = {*self._left, *self._answered}.difference(there)
+        if not gone:
+            return
+        gone.discard(max({*self._left, *self._answered}))
         with contextlib.suppress(OSError):  # the share is away: another time
-            there = set(self.site.published())
-            for task in sorted({*self._left, *self._answered})[:-1]:
-                if task not in there:
+            for task in sorted(gone):
+                if self._spare:
                     remove_published(self.site.results, str(task))
-                    self._left.discard(task)
-                    self._answered = [one for one in self._answered if one != task]
+                elif empty_published(self.site.results, str(task)):
+                    self._spare = str(task)
+                self._left.discard(task)
+                self._answered.pop(task, None)
+
+
+def _relay() -> int | None:
+    """The descriptor of a pipe that tells what arrives, where the simulator watches for many sites; taken once."""
+    fd = os.environ.pop(RELAY, "")
+    return int(fd) if fd else None
 
 
 def _parsed(task: Task) -> TaskId:

@@ -205,7 +205,7 @@ def store_arrays(
             if link:
                 read_checked(fd, entry, elements.look, where)
                 elements.check(entry, where)
-                if _link(fd, site.results / result.task_id / entry.file, store / f"{entry.blake3}.npy"):
+                if _link(fd, store / f"{entry.blake3}.npy"):
                     copied.arrays.add(key)
                     continue
                 os.lseek(fd, 0, os.SEEK_SET)
@@ -255,19 +255,16 @@ def _copy_array(fd: int, entry: ArrayEntry, store: Path, where: str, elements: E
         raise
 
 
-def _link(fd: int, path: Path, target: Path) -> bool:
-    """Give the file that is open, and was at `path` when it was opened, a second name; False where that cannot be."""
-    beside = target.with_name(f".{secrets.token_hex(8)}")
+def _link(fd: int, target: Path) -> bool:
+    """Give the very file that is open a second name; False where that cannot be."""
     try:
-        os.link(path, beside, follow_symlinks=False)
-    except OSError:  # another disk, or one without links; the site has removed it
-        return False
-    if os.path.samestat(beside.lstat(), os.fstat(fd)):
-        os.replace(beside, target)
-        beside.unlink(missing_ok=True)  # where both were names of one file, nothing was moved
+        # With a descriptor of a folder, of which an absolute path makes no use, Python follows the link to the file.
+        os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd, follow_symlinks=True)
+    except FileExistsError:  # of the same content, which is its name
         return True
-    beside.unlink()
-    return False
+    except OSError:  # another disk, one without links, a system without such names; the site has removed it
+        return False
+    return True
 
 
 class Readable(Protocol):

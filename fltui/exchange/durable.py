@@ -9,24 +9,37 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 _NO_SYNC = {errno.EINVAL, errno.EBADF}
 """What file systems answer that have no way to sync a folder."""
 
 
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let errors say the whole path: calls in an open folder know the last part only, those of a descriptor nothing."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename2 is not None:
-            del error.filename2
-        error.filename = str(path)
-        raise
+class naming:  # noqa: N801 - used as `contextlib.suppress` is
+    """Let errors say the whole path: calls in an open folder know the last part only, those of a descriptor nothing.
+
+    Args:
+        path: the file, or the folder that it is in.
+        name: of the file in that folder.
+    """
+
+    __slots__ = ("_name", "_path")
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        self._path = path
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            if error.filename2 is not None:
+                del error.filename2
+            error.filename = str(self._path / self._name)
 
 
 def sync_folder(folder: Path) -> None:

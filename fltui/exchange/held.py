@@ -10,10 +10,9 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
 from fltui.exchange.durable import naming, sync_folder, sync_open
@@ -34,36 +33,40 @@ class Folder:
     path: Path
     fd: int | None = None
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[Self]:
-        """Hold a folder in this one open.
+    def open(self, name: str) -> Self:
+        """Hold a folder in this one open, in a ``with`` statement.
 
         Raises:
             OSError: it is not there, or a symbolic link.
         """
-        with self._open(name, _PLAIN | _NO_FOLLOW) as found:
-            yield found
+        return self._open(name, _PLAIN | _NO_FOLLOW)
 
-    @contextmanager
-    def open_linked(self, name: str) -> Iterator[Self]:
+    def open_linked(self, name: str) -> Self:
         """Hold a folder in this one open, or that to which a symbolic link of this name leads."""
-        with self._open(name, _PLAIN) as found:
-            yield found
+        return self._open(name, _PLAIN)
 
-    @contextmanager
-    def _open(self, name: str, flags: int) -> Iterator[Self]:
-        path = self.path / name
-        with naming(path):
+    def _open(self, name: str, flags: int) -> Self:
+        with naming(self.path, name):
             try:
                 fd = os.open(self._at(name), flags, dir_fd=self.fd)
             except OSError as error:
-                if error.errno in (errno.ELOOP, errno.ENOTDIR) and flags & _NO_FOLLOW and path.is_symlink():
+                if (
+                    error.errno in (errno.ELOOP, errno.ENOTDIR)
+                    and flags & _NO_FOLLOW
+                    and (self.path / name).is_symlink()
+                ):
                     raise OSError(errno.ENOTDIR, "it is a symbolic link, expected a plain folder") from error
                 raise
-        try:
-            yield type(self)(path, fd)
-        finally:
-            os.close(fd)
+        return type(self)(self.path / name, fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.fd is not None:
+            os.close(self.fd)
 
     def names(self) -> list[str]:
         """What is in it.
@@ -76,7 +79,7 @@ class Folder:
 
     def make(self, name: str) -> None:
         """Make a folder in it, if there is none."""
-        with contextlib.suppress(FileExistsError), naming(self.path / name):
+        with naming(self.path, name), contextlib.suppress(FileExistsError):
             os.mkdir(self._at(name), dir_fd=self.fd)
 
     def create(self, name: str, mode: int = 0o644) -> int:
@@ -85,28 +88,50 @@ class Folder:
         Raises:
             OSError: it cannot be made, or there is one.
         """
-        with naming(self.path / name):
+        with naming(self.path, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
             return os.open(self._at(name), flags, mode, dir_fd=self.fd)
 
     def take(self, name: str, source: Folder, old: str) -> None:
         """Give what is `old` in `source` a new place here, in place of what is there."""
-        with naming(self.path / name):
+        with naming(self.path, name):
             os.replace(source._at(old), self._at(name), src_dir_fd=source.fd, dst_dir_fd=self.fd)
 
     def link(self, name: str, source: Path) -> None:
         """Give a file a second name here."""
-        with naming(self.path / name):
+        with naming(self.path, name):
             os.link(source, self._at(name), dst_dir_fd=self.fd, follow_symlinks=False)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
-        with contextlib.suppress(FileNotFoundError), naming(self.path / name):
+        with naming(self.path, name), contextlib.suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self.fd)
+
+    def reuse(self, old: str, name: str) -> bool:
+        """Give the folder `old` in it the name `name`; False where that cannot be.
+
+        On some disks a new folder takes longer than everything else that publishing an array takes.
+        """
+        try:
+            os.rename(self._at(old), self._at(name), src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError:
+            return False
+        return True
+
+    def empty(self, name: str) -> bool:
+        """Remove the files of a folder in it. False where it is not there, or holds more than files and is removed."""
+        try:
+            with self.open(name) as found:
+                for one in found.names():
+                    found.remove(one)
+        except OSError:
+            self.remove_tree(name)
+            return False
+        return True
 
     def remove_tree(self, name: str) -> None:
         """Remove a folder and what is in it, if it is there."""
-        with contextlib.suppress(FileNotFoundError), naming(self.path / name):
+        with naming(self.path, name), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self._at(name), dir_fd=self.fd)
 
     def sync(self) -> None:

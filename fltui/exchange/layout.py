@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from fltui.errors import BadInputError
@@ -101,15 +102,20 @@ class TaskId:
     attempt: int = 1
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return f"{self.run}.r{self.round:04}.{self.name}.a{self.attempt:02}"
 
-    @classmethod
-    def parse(cls, text: str) -> TaskId | None:
+    @staticmethod
+    @lru_cache(4096)  # the same names are met at every look
+    def parse(text: str) -> TaskId | None:
         """Read a task id, or None for any other text."""
         found = _TASK_ID.fullmatch(text)
         if not found:
             return None
-        task = cls(found["run"], int(found["round"]), found["name"], int(found["attempt"]))
+        task = TaskId(found["run"], int(found["round"]), found["name"], int(found["attempt"]))
         return task if str(task) == text else None
 
     @property
@@ -168,22 +174,22 @@ class SiteFolder:
     root: Path
     name: str
 
-    @property
+    @cached_property
     def tasks(self) -> Path:
         """Task manifests and a folder of arrays per task; written by the server."""
         return self.root / "tasks"
 
-    @property
+    @cached_property
     def results(self) -> Path:
         """Result manifests and a folder of arrays per result; written by the site."""
         return self.root / "results"
 
-    @property
+    @cached_property
     def status(self) -> Path:
         """What the site says it is doing; written by the site."""
         return self.root / "status.json"
 
-    @property
+    @cached_property
     def logs(self) -> Path:
         """What the site's script printed, a file per run; written by the site."""
         return self.root / "logs"
@@ -224,7 +230,7 @@ class ExchangeFolder:
 
     root: Path
 
-    @property
+    @cached_property
     def about(self) -> Path:
         """Protocol version and identity; written by the server that comes first."""
         return self.root / ABOUT

@@ -231,7 +231,7 @@ def decode(data: bytes, kind: type[_T], where: str) -> _T:
 def _check_json(data: bytes, where: str) -> None:
     """Make sure of what the typed decoder does not look at: that no key comes twice, and that the JSON is whole."""
     try:
-        json.loads(data, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_enough)
+        _strict.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     except RecursionError as error:
         raise RefusedError(f"{where} breaks protocol {PROTOCOL}: nested too deep") from error
     except _NotAllowedError as error:
@@ -265,3 +265,6 @@ def _short_enough(number: str) -> None:
 
 def _no_constant(constant: str) -> NoReturn:
     raise _NotAllowedError(f"{constant} is not a JSON number")
+
+
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_enough)

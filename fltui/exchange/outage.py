@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+from functools import lru_cache
 from pathlib import Path
 
 from fltui.errors import ExchangeError
@@ -38,14 +39,21 @@ def exchange_id(exchange: Path) -> str | None:
     Raises:
         OSError: this process may open no more files.
     """
+    about = ExchangeFolder(exchange)
     try:
-        return read_about(ExchangeFolder(exchange)).exchange_id
+        found = about.about.lstat()
+        return _id_of(about, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except ExchangeError:
         return None
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise
         return None
+
+
+@lru_cache(64)
+def _id_of(exchange: ExchangeFolder, looks: tuple[int, ...]) -> str:  # noqa: ARG001 - what looks the same is not read again
+    return read_about(exchange).exchange_id
 
 
 def is_away(exchange: Path) -> bool:

@@ -58,7 +58,7 @@ def _create(data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
     fd = folder.create(name)
     try:
         try:
-            with naming(folder.path / name):
+            with naming(folder.path, name):
                 write_all(fd, data)
                 if durable:
                     os.fsync(fd)
@@ -76,7 +76,7 @@ def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durab
 
 
 def put_arrays(
-    params: Mapping[str, NDArray[Any]], folder: Path, staging: Path, *, durable: bool = False
+    params: Mapping[str, NDArray[Any]], folder: Path, staging: Path, *, durable: bool = False, spare: str = ""
 ) -> list[ArrayEntry]:
     """Write every array into `folder` and return the manifest's entries in sorted order of the names.
 
@@ -85,8 +85,10 @@ def put_arrays(
         folder: may be new; the folder above it exists.
         staging: see `put_bytes`.
         durable: fsync the files, then `folder`, then the folder above: there a manifest is to name what survives.
+        spare: name of an emptied folder beside `folder`, see `empty_published`.
     """
-    folder.mkdir(exist_ok=True)
+    if not (spare and Folder(folder.parent).reuse(spare, folder.name)):
+        folder.mkdir(exist_ok=True)
     entries = []
     for name, file in array_files(params).items():
         beside = staging / f"{folder.name}.{file}"
@@ -108,7 +110,7 @@ def _copy(source: Path, folder: Folder, name: str, *, durable: bool) -> None:
     folder.remove(name)
     with (
         source.open("rb") as read,
-        naming(folder.path / name),
+        naming(folder.path, name),
         open(folder.create(name, 0o444), "wb") as write,
     ):
         left = os.fstat(read.fileno()).st_size
@@ -141,36 +143,44 @@ class OpenTasks:
         """Publish a task, or the end of a run; see `put_bytes`."""
         _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable)
 
-    def put_copies(self, task_id: TaskId, files: Mapping[str, Path], *, durable: bool = False) -> None:
+    def put_copies(
+        self, task_id: TaskId, files: Mapping[str, Path], *, spare: TaskId | None = None, durable: bool = False
+    ) -> None:
         """Copy whole files to a task, each under its key's name, read-only; block sharing where the disk can.
 
-        `durable` is that of `put_arrays`.
+        `spare` is what `empty` left of another task; `durable` is that of `put_arrays`.
         """
-        with self._arrays(task_id, durable=durable) as arrays:
+        with self._arrays(task_id, spare, durable=durable) as arrays:
             for name, source in files.items():
                 self._put_copy(task_id, arrays, name, source, durable=durable)
 
-    def put_links(self, task_id: TaskId, files: Mapping[str, Path], *, durable: bool = False) -> None:
+    def put_links(
+        self, task_id: TaskId, files: Mapping[str, Path], *, spare: TaskId | None = None, durable: bool = False
+    ) -> None:
         """Give whole files a second name at a task, each under its key; copies where the disk has no hard links.
 
-        `durable` is that of `put_arrays`; the content of the files is synced already.
+        `spare` and `durable` are those of `put_copies`; the content of the files is synced already.
         """
-        with self._arrays(task_id, durable=durable) as arrays:
+        with self._arrays(task_id, spare, durable=durable) as arrays:
             for name, source in files.items():
                 try:
-                    arrays.remove(name)
-                    arrays.link(name, source)
+                    try:
+                        arrays.link(name, source)
+                    except FileExistsError:  # from a server that died
+                        arrays.remove(name)
+                        arrays.link(name, source)
                 except OSError as error:
                     if error.errno not in _NO_LINKS:
                         raise
                     self._put_copy(task_id, arrays, name, source, durable=durable)
 
     @contextmanager
-    def _arrays(self, task_id: TaskId, *, durable: bool) -> Iterator[Folder]:
+    def _arrays(self, task_id: TaskId, spare: TaskId | None, *, durable: bool) -> Iterator[Folder]:
         """The folder of a task's arrays. With `durable` the names of the arrays are synced after that, then that of
         their folder: a new folder is a name, too, and nobody promises that it is written before the manifest beside
         it."""
-        self._tasks.make(str(task_id))
+        if spare is None or not self._tasks.reuse(str(spare), str(task_id)):
+            self._tasks.make(str(task_id))
         with self._tasks.open(str(task_id)) as arrays:
             yield arrays
             if durable:
@@ -185,6 +195,11 @@ class OpenTasks:
     def remove(self, task_id: TaskId) -> None:
         """Take back a task: the manifest first, so that nobody meets a manifest without arrays."""
         _remove(self._tasks, str(task_id))
+
+    def empty(self, task_id: TaskId) -> bool:
+        """Take back a task and leave its folder, empty, for another; whether that is there."""
+        self._tasks.remove(f"{task_id}.json")
+        return self._tasks.empty(str(task_id))
 
     def remove_manifest(self, task_id: TaskId) -> None:
         """Take back a task and leave its arrays to those that are at work on them, or take back an end."""
@@ -232,6 +247,13 @@ def _check_own(site: SiteFolder, root: Folder) -> None:
 def remove_published(folder: Path, stem: str) -> None:
     """Take back a result: the manifest first, so that nobody meets a manifest without arrays."""
     _remove(Folder(folder), stem)
+
+
+def empty_published(folder: Path, stem: str) -> bool:
+    """Take back a result and leave its folder of arrays, empty, for another; whether that is there."""
+    held = Folder(folder)
+    held.remove(f"{stem}.json")
+    return held.empty(stem)
 
 
 def _remove(folder: Folder, stem: str) -> None:

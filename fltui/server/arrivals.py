@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from fltui.exchange.hints import Hints
 from fltui.exchange.layout import ExchangeFolder, SiteFolder
-from fltui.exchange.watch import Watcher, WatchMode
+from fltui.exchange.watch import WatchMode
 
 
 class Arrivals:
@@ -30,32 +31,34 @@ class Arrivals:
         self._control = control
         self._mode: WatchMode = mode
         self._asked = asked
-        self._watcher: Watcher | None = None
+        self._source: Hints | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def watch(self, sites: Iterable[str]) -> None:
         """Watch the requests and these sites' results, from now on and anew."""
         self.close()
-        loop = asyncio.get_running_loop()
-
-        def arrived(path: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: the run is over
-                loop.call_soon_threadsafe(self._arrived, path)
-
-        self._watcher = Watcher(arrived, self._exchange.root, self._mode)
+        self._source = Hints(self._exchange.root, self._mode)
         for folder in (self._control, *(self._exchange.site(site).results for site in sites)):
-            self._watcher.add(folder)
+            self._source.add(folder)
+        fd = self._source.fileno()
+        if fd is not None:
+            with contextlib.suppress(NotImplementedError):  # the loop of Windows: whoever waits looks for itself
+                asyncio.get_running_loop().add_reader(fd, self._take)
 
     def add(self, site: SiteFolder) -> None:
         """Watch one more site's results."""
-        if self._watcher is not None:
-            self._watcher.add(site.results)
+        if self._source is not None:
+            self._source.add(site.results)
 
     def close(self) -> None:
         """Watch no more."""
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
+        if self._source is not None:
+            fd = self._source.fileno()
+            if fd is not None:
+                with contextlib.suppress(NotImplementedError):
+                    asyncio.get_running_loop().remove_reader(fd)
+            self._source.close()
+            self._source = None
 
     def take_hints(self) -> set[str]:
         """The sites where something has arrived, once."""
@@ -77,10 +80,10 @@ class Arrivals:
         finally:
             timer.cancel()
 
-    def _arrived(self, path: str) -> None:
-        folder = Path(path).parent
-        if folder == self._control:
-            self._asked()
-        elif path.endswith(".json"):
-            self.hints.add(folder.parent.name)
-            self.wake()
+    def _take(self) -> None:
+        for folder in self._source.take() if self._source is not None else ():
+            if folder == self._control:
+                self._asked()
+            else:
+                self.hints.add(folder.parent.name)
+                self.wake()

@@ -349,6 +349,7 @@ class Engine:
         untold = self._ends.finish(staying, self._federation.newest, status.outcome, reason)
         with contextlib.suppress(OSError):
             self._retention.sweep(self._federation.round)
+            self._retention.finish()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         self._attendance.finish()
         final = self._final

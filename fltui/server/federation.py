@@ -147,6 +147,7 @@ class RunFederation:
             link=self.fleet.same_user,
             durable=self.options.durable,
             identity=self.identity,
+            spare=self.retention.spare,
         )
 
     def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:

@@ -28,6 +28,8 @@ class Retention:
         self._folder = folder
         self._options = options
         self._tasks: deque[tuple[str, TaskId]] = deque()
+        self.spare: dict[str, TaskId] = {}
+        """Task whose folder lies empty at a site, for the next one there."""
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
@@ -54,9 +56,19 @@ class Retention:
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
-                tasks.remove(task_id)
+                if site not in self.spare and tasks.empty(task_id):
+                    self.spare[site] = task_id
+                else:
+                    tasks.remove(task_id)
         if self._options.keep_models is not None:
             self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
+
+    def finish(self) -> None:
+        """Leave no empty folder behind."""
+        while self.spare:
+            site, task_id = self.spare.popitem()
+            with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
+                tasks.remove(task_id)
 
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""

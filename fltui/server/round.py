@@ -67,6 +67,7 @@ class RoundPlace:
         link: server and sites are one user: give sites links to one copy of the model, and keep links to results.
         durable: fsync what is published and stored.
         identity: signs the tasks, knows whose results are to be signed.
+        spare: task whose folder lies empty at a site; taken by the next task there.
     """
 
     run: str
@@ -83,6 +84,7 @@ class RoundPlace:
     link: bool
     durable: bool
     identity: Identity = NOBODY
+    spare: dict[str, TaskId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ class Round:
     def _publish(self, site: str) -> None:
         place, task_id = self.place, self._task_id
         folder, task = place.exchange.site(site), self._task(site)
-        manifest = self._manifest(site)
+        manifest = place.identity.encode(task)
         asked = self._open[site] = _Asked(task, digest(manifest), folder)
         if self.before is None or site not in self.before.published:
             place.append(
@@ -261,7 +263,7 @@ class Round:
         for tries_left in (1, 0):
             try:
                 with open_tasks(folder) as tasks:
-                    self._publish_model(tasks, folder.tasks / task.task_id)
+                    self._publish_model(tasks, folder)
                     tasks.put_manifest(task_id, manifest, durable=place.durable)
             except OSError as error:
                 if self._is_outage(error):
@@ -279,18 +281,19 @@ class Round:
         needed = max(1, self.request.model.size) if error.errno in DISK_FULL else 1
         return error.errno in _SERVER_FAULTS or is_away(root) or not has_room(root, needed)
 
-    def _publish_model(self, tasks: OpenTasks, target: Path) -> None:
+    def _publish_model(self, tasks: OpenTasks, folder: SiteFolder) -> None:
         files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
         if not files:
             return
+        spare = self.place.spare.pop(folder.name, None)
         if self.place.link and self._copy is not None:
             # The model itself is never linked: a site that writes into its task changes the copy of the sites alone.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # its site may have removed it meanwhile
                 links = {name: self._copy / name for name in files}
-                tasks.put_links(self._task_id, links, durable=self.place.durable)
+                tasks.put_links(self._task_id, links, spare=spare, durable=self.place.durable)
                 return
-        tasks.put_copies(self._task_id, files, durable=self.place.durable)
-        self._copy = target
+        tasks.put_copies(self._task_id, files, spare=spare, durable=self.place.durable)
+        self._copy = folder.tasks / str(self._task_id)
 
     def _is_there(self, asked: _Asked, manifest: bytes) -> bool:
         """Whether a task that was published before still stands, whole as far as sizes tell."""

@@ -288,7 +288,24 @@ def test_a_result_goes_when_its_task_has_gone(site: SiteFolder, session: Session
         if number == 1:
             remove_published(site.tasks, str(TaskId(RUN, 0, "train")))
         session.send(FLModel(params={"numpy_key": WEIGHTS}))
+    assert not session.wait_for_task(timeout=0.01)
     assert [path.name for path in site.results.glob("*.json")] == [f"{task.task_id}.json"]
+
+
+def test_the_folder_of_a_result_that_has_gone_is_taken_by_the_next(site: SiteFolder, session: Session) -> None:
+    folders = []
+    for number in range(4):
+        task = publish(site, number, {})
+        session.receive()
+        session.send(FLModel(params={"numpy_key": WEIGHTS}))
+        folders.append((site.results / task.task_id).stat().st_ino)
+        if number:
+            remove_published(site.tasks, str(TaskId(RUN, number - 1, "train")))
+        assert not session.wait_for_task(timeout=0.01)
+    assert folders[0] == folders[2]
+    assert folders[1] == folders[3]
+    session.close()
+    assert sorted(path.name for path in site.results.iterdir()) == [task.task_id, f"{task.task_id}.json"]
 
 
 def test_results_of_a_script_that_was_killed_go_with_their_tasks(site: SiteFolder, session: Session) -> None:

@@ -16,6 +16,7 @@ from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.publish import OpenTasks, open_site, open_tasks
 
 TASK = TaskId("hello-20260131T120000Z-beef", 3, "train")
+OLD = TaskId(TASK.run, 0, TASK.name)
 STAGING = ".syncthing.fltui.server"
 
 
@@ -87,6 +88,35 @@ def test_a_task_can_be_taken_back_twice(site: SiteFolder, source: Path) -> None:
     assert list(site.tasks.iterdir()) == []
 
 
+@pytest.mark.parametrize("put", [OpenTasks.put_copies, OpenTasks.put_links])
+def test_a_task_takes_the_folder_that_another_left_empty(
+    site: SiteFolder, source: Path, put: Callable[..., None]
+) -> None:
+    with open_tasks(site) as tasks:
+        tasks.put_copies(OLD, {"w.npy": source, "b.npy": source})
+        tasks.put_manifest(OLD, b"{}")
+        folder = (site.tasks / str(OLD)).stat().st_ino
+        assert tasks.empty(OLD)
+        assert [path.name for path in site.tasks.iterdir()] == [str(OLD)]
+        put(tasks, TASK, {"w.npy": source}, spare=OLD)
+        assert (site.tasks / str(TASK)).stat().st_ino == folder
+        assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
+
+
+def test_a_spare_folder_that_has_gone_is_none(site: SiteFolder, source: Path) -> None:
+    with open_tasks(site) as tasks:
+        assert not tasks.empty(OLD)
+        tasks.put_copies(TASK, {"w.npy": source}, spare=OLD)
+    assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
+
+
+def test_a_folder_with_more_than_files_is_removed(site: SiteFolder) -> None:
+    (site.tasks / str(OLD) / "deeper").mkdir(parents=True)
+    with open_tasks(site) as tasks:
+        assert not tasks.empty(OLD)
+    assert list(site.tasks.iterdir()) == []
+
+
 @pytest.mark.parametrize("part", ["tasks", STAGING])
 def test_a_link_on_the_way_is_named(site: SiteFolder, other: SiteFolder, part: str) -> None:
     (site.root / part).rmdir()
@@ -114,10 +144,12 @@ def test_a_site_may_lie_elsewhere_but_not_at_another_site(tmp_path: Path, other:
         pass
 
 
-CHANGES: dict[str, Callable[[OpenTasks, Path], None]] = {
+CHANGES: dict[str, Callable[[OpenTasks, Path], object]] = {
     "copy": lambda tasks, source: tasks.put_copies(TASK, {"w.npy": source}, durable=True),
     "link": lambda tasks, source: tasks.put_links(TASK, {"w.npy": source}, durable=True),
+    "link in a spare folder": lambda tasks, source: tasks.put_links(TASK, {"w.npy": source}, spare=OLD, durable=True),
     "manifest": lambda tasks, _: tasks.put_manifest(TASK, b"{}", durable=True),
+    "empty": lambda tasks, _: tasks.empty(TASK),
     "remove": lambda tasks, _: tasks.remove(TASK),
     "remove the manifest": lambda tasks, _: tasks.remove_manifest(TASK),
     "remove old rounds": lambda tasks, _: tasks.remove_before(TASK.run, TASK.round + 1),
@@ -161,7 +193,11 @@ def test_a_site_that_swaps_its_folders_meanwhile_reaches_nobody(
 
         def __getattr__(self, name: str) -> Any:
             found = getattr(os, name)
-            return swapping(found) if name in ("mkdir", "open", "replace", "link", "unlink", "listdir") else found
+            return (
+                swapping(found)
+                if name in ("mkdir", "open", "rename", "replace", "link", "unlink", "listdir")
+                else found
+            )
 
     with open_tasks(site) as tasks:
         monkeypatch.setattr(held, "os", Swapped())

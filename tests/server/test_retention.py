@@ -47,6 +47,7 @@ class Kept:
             if number == rounds - 1:
                 (self.run.models / f"round-{rounds:04}").mkdir()
             self.retention.sweep(None)
+        self.retention.finish()
 
     @property
     def tasks(self) -> list[int]:
@@ -66,6 +67,21 @@ def test_the_tasks_of_the_last_rounds_stay(tmp_path: Path) -> None:
     kept.play(6)
     assert kept.tasks == [3, 4, 5]
     assert kept.models == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_one_folder_stays_empty_for_the_next_task_of_a_site(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, keep_rounds=1)
+    for number in range(3):
+        kept.publish(number)
+    kept.retention.finished(over(2))
+    kept.retention.sweep(None)
+    spare = kept.retention.spare["a"]
+    assert spare.round == 0
+    assert sorted(path.name for path in kept.site.tasks.iterdir() if path.is_dir()) == [
+        str(TaskId(kept.run.run, number, "train")) for number in (0, 2)
+    ]
+    kept.retention.finish()
+    assert kept.tasks == [2]
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [0, 6]), (2, [0, 5, 6]), (9, [0, 1, 2, 3, 4, 5, 6])])
