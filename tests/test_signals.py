@@ -131,13 +131,13 @@ def test_a_client_says_what_stopped_it(tmp_path: Path, sent: signal.Signals) -> 
 
 GOODBYE = """
 import os, runpy, signal, sys
-from fltui.exchange.watch import Watcher
-sent, close = sys.argv.pop(1), Watcher.close
-def told(watcher):
-    Watcher.close = close
+from fltui.exchange.hints import Hints
+sent, close = sys.argv.pop(1), Hints.close
+def told(hints):
+    Hints.close = close
     os.kill(os.getpid(), getattr(signal, sent))
-    close(watcher)
-Watcher.close = told
+    close(hints)
+Hints.close = told
 runpy.run_module("fltui.cli.site", run_name="__main__", alter_sys=True)
 """
 """A client that is told to stop while it says goodbye."""

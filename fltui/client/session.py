@@ -39,14 +39,15 @@ from fltui.exchange.manifest import (
 )
 from fltui.exchange.outage import exchange_id, passes
 from fltui.exchange.publish import (
+    SPARE,
     check_exchange,
-    empty_published,
     hold_site,
     open_site,
     put_arrays,
     put_bytes,
     remove_published,
     site_lock,
+    spare_published,
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
@@ -78,7 +79,7 @@ class Session:
         self._answered: dict[TaskId, None] = {}
         self._left: set[TaskId] = set()
         self._spare = ""
-        """Name of a folder of arrays that lies empty, for the next result."""
+        """Name of a folder of arrays that the next result is written over."""
         self._durable = config.durability is Durability.POWER
         self._logged = self._log_named = False
         self._exchange_id: str | None = None
@@ -211,9 +212,9 @@ class Session:
         task, staging = self.task, self.site.staging("site")
 
         def publish() -> None:
-            spare, self._spare = self._spare, ""
             folder = self.site.results / str(task_id)
-            entries = put_arrays(params, folder, staging, durable=self._durable, spare=spare)
+            entries = put_arrays(params, folder, staging, durable=self._durable, spare=self._spare)
+            self._spare = ""
             result = Result(
                 PROTOCOL,
                 task.run,
@@ -227,7 +228,8 @@ class Session:
                 meta,
             )
             self._sync_logged()
-            put_bytes(self._identity.encode(result), self.site.result(task_id), staging, durable=self._durable)
+            manifest = self._identity.encode(result)
+            put_bytes(manifest, self.site.result(task_id), staging, durable=self._durable, reuse=True)
 
         self._persist(publish, f"the result of round {task.round}")
         self._answered[task_id] = None
@@ -284,6 +286,7 @@ class Session:
                 self._retire(self.site.published())
                 if self._spare:
                     remove_published(self.site.results, self._spare)
+                (self.site.staging("site") / SPARE).unlink(missing_ok=True)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
             if self._lock is not None:
@@ -472,9 +475,10 @@ class Session:
         gone.discard(max({*self._left, *self._answered}))
         with contextlib.suppress(OSError):  # the share is away: another time
             for task in sorted(gone):
-                if self._spare:
+                if self._spare or self._durable:
                     remove_published(self.site.results, str(task))
-                elif empty_published(self.site.results, str(task)):
+                else:
+                    spare_published(self.site.results, str(task), self.site.staging("site"))
                     self._spare = str(task)
                 self._left.discard(task)
                 self._answered.pop(task, None)

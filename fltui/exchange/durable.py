@@ -26,7 +26,7 @@ class naming:  # noqa: N801 - used as `contextlib.suppress` is
 
     __slots__ = ("_name", "_path")
 
-    def __init__(self, path: Path, name: str = "") -> None:
+    def __init__(self, path: str | Path, name: str = "") -> None:
         self._path = path
         self._name = name
 
@@ -39,7 +39,7 @@ class naming:  # noqa: N801 - used as `contextlib.suppress` is
         if isinstance(error, OSError):
             if error.filename2 is not None:
                 del error.filename2
-            error.filename = str(self._path / self._name)
+            error.filename = os.path.join(self._path, self._name) if self._name else str(self._path)  # noqa: PTH118
 
 
 def sync_folder(folder: Path) -> None:

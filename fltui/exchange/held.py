@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 import shutil
-from dataclasses import dataclass
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,19 +19,28 @@ from fltui.exchange.durable import naming, sync_folder, sync_open
 
 _PLAIN = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_OVER = os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
-@dataclass(frozen=True)
+def is_own(fd: int) -> bool:
+    """Whether a file that is open is a plain one of this very user, who alone has a name for it."""
+    found = os.fstat(fd)
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == getattr(os, "geteuid", lambda: 0)()
+
+
 class Folder:
     """A folder. Errors of its methods name the whole path.
 
-    Attributes:
+    Args:
         path: where it was found.
         fd: it, held open; None to take the path each time, for folders that nobody else can change.
     """
 
-    path: Path
-    fd: int | None = None
+    __slots__ = ("fd", "path")
+
+    def __init__(self, path: str | Path, fd: int | None = None) -> None:
+        self.path = str(path)
+        self.fd = fd
 
     def open(self, name: str) -> Self:
         """Hold a folder in this one open, in a ``with`` statement.
@@ -46,18 +55,15 @@ class Folder:
         return self._open(name, _PLAIN)
 
     def _open(self, name: str, flags: int) -> Self:
-        with naming(self.path, name):
+        path = os.path.join(self.path, name)  # noqa: PTH118 - pathlib takes as long as the call
+        with naming(path):
             try:
                 fd = os.open(self._at(name), flags, dir_fd=self.fd)
             except OSError as error:
-                if (
-                    error.errno in (errno.ELOOP, errno.ENOTDIR)
-                    and flags & _NO_FOLLOW
-                    and (self.path / name).is_symlink()
-                ):
+                if error.errno in (errno.ELOOP, errno.ENOTDIR) and flags & _NO_FOLLOW and Path(path).is_symlink():
                     raise OSError(errno.ENOTDIR, "it is a symbolic link, expected a plain folder") from error
                 raise
-        return type(self)(self.path / name, fd)
+        return type(self)(path, fd)
 
     def __enter__(self) -> Self:
         return self
@@ -91,6 +97,26 @@ class Folder:
         with naming(self.path, name):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
             return os.open(self._at(name), flags, mode, dir_fd=self.fd)
+
+    def rewrite(self, name: str) -> int | None:
+        """Open a file that is there for writing over it; None where it is not this user's, or has a second name."""
+        try:
+            fd = os.open(self._at(name), _OVER, dir_fd=self.fd)
+        except OSError:
+            return None
+        if is_own(fd):
+            return fd
+        os.close(fd)
+        return None
+
+    def set_aside(self, name: str, aside: Folder, spare: str) -> None:
+        """Remove a file, if it is there; it stays as `spare` in another folder, if there is none yet and a disk can.
+
+        It is not moved there: watchdog holds all later events back for half a second after a file has left a folder.
+        """
+        with contextlib.suppress(OSError):
+            os.link(self._at(name), aside._at(spare), src_dir_fd=self.fd, dst_dir_fd=aside.fd, follow_symlinks=False)
+        self.remove(name)
 
     def take(self, name: str, source: Folder, old: str) -> None:
         """Give what is `old` in `source` a new place here, in place of what is there."""
@@ -137,9 +163,9 @@ class Folder:
     def sync(self) -> None:
         """Make the names in it survive a power cut, as far as the file system can."""
         if self.fd is None:
-            sync_folder(self.path)
+            sync_folder(Path(self.path))
         else:
-            sync_open(self.fd, self.path)
+            sync_open(self.fd, Path(self.path))
 
     def _at(self, name: str) -> str:
         return os.path.join(self.path, name) if self.fd is None else name  # noqa: PTH118 - plain text for `os`

@@ -15,9 +15,14 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fltui.exchange.watch import Watcher, WatchMode, is_remote
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 RELAY = "FLTUI_HINTS"
 """The variable that names the descriptor of a relay to the process of a site."""
@@ -44,6 +49,7 @@ class Hints:
         self._folders: dict[Path, None] = {}
         self._source: _Inotify | _Relay | _Observed | None = None
         self._ready: select.poll | None = None
+        self._loop: AbstractEventLoop | None = None
         self._take_from(self._own() if relay is None else _Relay(relay))
 
     def _own(self) -> _Inotify | _Observed | None:
@@ -102,11 +108,23 @@ class Hints:
             time.sleep(max(seconds, 0))  # there will be no hint, and whoever waits looks again by a back-off
         return self.take()
 
+    def follow(self, loop: AbstractEventLoop, arrived: Callable[[set[Path]], None]) -> None:
+        """Let an event loop, in its thread, call `arrived` with the folders where something has arrived, until `close`.
+
+        Where the loop can wait for sockets and pipes only in ways of its own, as on Windows, it is never called.
+        """
+        if self._source is not None:
+            with contextlib.suppress(NotImplementedError):
+                loop.add_reader(self._source.fd, lambda: arrived(self.take()))
+                self._loop = loop
+
     def close(self) -> None:
         """Give no more hints."""
         if self._source is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self._source.fd)
             self._source.close()
-            self._source = self._ready = None
+        self._source = self._ready = self._loop = None
 
 
 class _Inotify:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.errors import NotYetError, RefusedError
+from fltui.exchange.held import Folder
 from fltui.exchange.manifest import ArrayEntry
 
 CHUNK = 1 << 20
@@ -137,15 +138,25 @@ class NpyWriter:
         dtype: NumPy dtype string.
         shape: sizes of the axes.
         durable: fsync the file before it is closed.
+        over: a file that is there is written over, not replaced, if it has that size and this is its one name.
     """
 
-    def __init__(self, path: Path, dtype: str, shape: Sequence[int], *, durable: bool = False) -> None:
+    def __init__(
+        self, path: Path, dtype: str, shape: Sequence[int], *, durable: bool = False, over: bool = False
+    ) -> None:
         self._head = header(dtype, shape)
         self._durable = durable
         self._hasher = blake3.blake3(self._head)
         self.size = len(self._head)
         """Bytes written so far."""
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _CLOSE_ON_EXEC | _BINARY, 0o644)
+        found = Folder(path.parent).rewrite(path.name) if over else None
+        if found is not None and os.fstat(found).st_size != file_size(dtype, shape):
+            os.close(found)  # not cut short: somebody may have it mapped
+            found = None
+        if found is None and over:
+            path.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _CLOSE_ON_EXEC | _BINARY
+        self._fd = os.open(path, flags, 0o644) if found is None else found
         try:
             write_all(self._fd, self._head)
         except OSError:
@@ -178,7 +189,9 @@ class NpyWriter:
             os.close(self._fd)
 
 
-def write_array(path: Path, name: str, array: NDArray[Any], *, file: str, durable: bool = False) -> ArrayEntry:
+def write_array(
+    path: Path, name: str, array: NDArray[Any], *, file: str, durable: bool = False, over: bool = False
+) -> ArrayEntry:
     """Write one array and return its manifest entry.
 
     Args:
@@ -187,12 +200,13 @@ def write_array(path: Path, name: str, array: NDArray[Any], *, file: str, durabl
         array: any order and byte order; bool, int or float.
         file: the file's final name.
         durable: fsync.
+        over: see `NpyWriter`.
 
     Raises:
         RefusedError: the dtype does not travel.
     """
     ready = canonical(array)
-    with NpyWriter(path, ready.dtype.str, ready.shape, durable=durable) as out:
+    with NpyWriter(path, ready.dtype.str, ready.shape, durable=durable, over=over) as out:
         for block in blocks_of(ready):
             out.write(block)
     return ArrayEntry(name, file, ready.dtype.str, list(ready.shape), out.size, out.digest)
@@ -378,13 +392,24 @@ def _check_start(path: Path) -> None:
 
 
 class NpyReader:
-    """Reads blocks of elements of a private ``.npy`` that was checked when it was stored; a context manager."""
+    """Reads blocks of elements of a private ``.npy`` that was checked when it was stored; a context manager.
 
-    def __init__(self, path: Path, dtype: str, shape: Sequence[int]) -> None:
+    Args:
+        path: the file.
+        dtype: NumPy dtype string.
+        shape: sizes of the axes.
+        held: keep the file open, not only while it is read: a process may have so many files open and no more.
+    """
+
+    def __init__(self, path: Path, dtype: str, shape: Sequence[int], *, held: bool = True) -> None:
         self.dtype = np.dtype(dtype)
         self.size = math.prod(shape)
         self._offset = len(header(dtype, shape))
-        self._fd = os.open(path, os.O_RDONLY | _CLOSE_ON_EXEC | _BINARY)
+        self._path = path
+        self._fd = self._open() if held else None
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDONLY | _CLOSE_ON_EXEC | _BINARY)
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Fill `out` (1-D, this array's dtype) with the elements from `start`, C order.
@@ -394,11 +419,18 @@ class NpyReader:
         """
         target = octets(out)
         at = self._offset + start * self.dtype.itemsize
-        while target:
-            got = os.preadv(self._fd, [target], at)
-            if not got:
-                raise RefusedError(f"a private array of {self.size} elements ends early; the run folder was changed")
-            target, at = target[got:], at + got
+        fd = self._open() if self._fd is None else self._fd
+        try:
+            while target:
+                got = os.preadv(fd, [target], at)
+                if not got:
+                    raise RefusedError(
+                        f"a private array of {self.size} elements ends early; the run folder was changed"
+                    )
+                target, at = target[got:], at + got
+        finally:
+            if self._fd is None:
+                os.close(fd)
 
     def __enter__(self) -> Self:
         return self
@@ -406,4 +438,5 @@ class NpyReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._fd)
+        if self._fd is not None:
+            os.close(self._fd)

@@ -28,7 +28,15 @@ _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, err
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 
 
-def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False) -> None:
+SPARE = "spare.json"
+"""In a folder of temporary files: a manifest that was taken back, for the next to be written over it.
+
+To make and remove files all the time makes the making slow: ext4 gives a removed file's inode to no other for minutes,
+and looks at each of those first.
+"""
+
+
+def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False, reuse: bool = False) -> None:
     """Make `target` hold `data`, whole or not at all.
 
     Args:
@@ -36,13 +44,19 @@ def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False
         target: the final name.
         staging: a folder on the same file system that nobody watches.
         durable: survive a power cut: fsync the file, rename, fsync the folder.
+        reuse: write over the spare manifest in `staging`, if there is one. Not with `durable`: after a power cut, the
+            old name might hold the new content.
     """
-    _put(data, Folder(target.parent), target.name, Folder(staging), durable=durable)
+    _put(data, Folder(target.parent), target.name, Folder(staging), durable=durable, reuse=reuse)
 
 
-def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bool) -> None:
+def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bool, reuse: bool) -> None:
     beside = f"{name}.{secrets.token_hex(4)}"
-    _create(data, staging, beside, durable=durable)
+    if reuse and not durable and (fd := staging.rewrite(SPARE)) is not None:
+        beside = SPARE
+        _fill(fd, data, staging, beside, durable=durable)
+    else:
+        _create(data, staging, beside, durable=durable)
     try:
         folder.take(name, staging, beside)
     except OSError:
@@ -55,11 +69,16 @@ def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bo
 
 def _create(data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
     """Make a file that is not there; what cannot be written whole is removed."""
-    fd = folder.create(name)
+    _fill(folder.create(name), data, folder, name, durable=durable)
+
+
+def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
     try:
         try:
             with naming(folder.path, name):
                 write_all(fd, data)
+                if os.fstat(fd).st_size > len(data):
+                    os.ftruncate(fd, len(data))
                 if durable:
                     os.fsync(fd)
         finally:
@@ -85,16 +104,35 @@ def put_arrays(
         folder: may be new; the folder above it exists.
         staging: see `put_bytes`.
         durable: fsync the files, then `folder`, then the folder above: there a manifest is to name what survives.
-        spare: name of an emptied folder beside `folder`, see `empty_published`.
+        spare: name of a folder beside `folder` whose files nobody needs any more: they are written over.
     """
-    if not (spare and Folder(folder.parent).reuse(spare, folder.name)):
-        folder.mkdir(exist_ok=True)
+    files = array_files(params)
+    if spare and not folder.exists():
+        with contextlib.suppress(FileNotFoundError):  # somebody has cleared it away
+            return _put_arrays_over(params, files, folder.with_name(spare), folder, durable=durable)
+    folder.mkdir(exist_ok=True)
     entries = []
-    for name, file in array_files(params).items():
+    for name, file in files.items():
         beside = staging / f"{folder.name}.{file}"
         with naming(beside):
             entries.append(write_array(beside, name, params[name], file=file, durable=durable))
         os.replace(beside, folder / file)
+    if durable:
+        sync_folder(folder)
+        sync_folder(folder.parent)
+    return entries
+
+
+def _put_arrays_over(
+    params: Mapping[str, NDArray[Any]], files: Mapping[str, str], old: Path, folder: Path, *, durable: bool
+) -> list[ArrayEntry]:
+    for extra in set(Folder(old).names()).difference(files.values()):
+        Folder(old).remove(extra)
+    entries = []
+    for name, file in files.items():
+        with naming(old, file):
+            entries.append(write_array(old / file, name, params[name], file=file, durable=durable, over=True))
+    os.replace(old, folder)
     if durable:
         sync_folder(folder)
         sync_folder(folder.parent)
@@ -141,7 +179,7 @@ class OpenTasks:
 
     def put_manifest(self, task_id: TaskId, manifest: bytes, *, durable: bool = False) -> None:
         """Publish a task, or the end of a run; see `put_bytes`."""
-        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable)
+        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable, reuse=True)
 
     def put_copies(
         self, task_id: TaskId, files: Mapping[str, Path], *, spare: TaskId | None = None, durable: bool = False
@@ -197,9 +235,14 @@ class OpenTasks:
         _remove(self._tasks, str(task_id))
 
     def empty(self, task_id: TaskId) -> bool:
-        """Take back a task and leave its folder, empty, for another; whether that is there."""
-        self._tasks.remove(f"{task_id}.json")
+        """Take back a task and leave its folder, empty, for another, and its manifest as the `SPARE` one; whether the
+        folder is there."""
+        self._tasks.set_aside(f"{task_id}.json", self._staging, SPARE)
         return self._tasks.empty(str(task_id))
+
+    def remove_spare(self) -> None:
+        """Remove what `empty` has set aside."""
+        self._staging.remove(SPARE)
 
     def remove_manifest(self, task_id: TaskId) -> None:
         """Take back a task and leave its arrays to those that are at work on them, or take back an end."""
@@ -249,11 +292,9 @@ def remove_published(folder: Path, stem: str) -> None:
     _remove(Folder(folder), stem)
 
 
-def empty_published(folder: Path, stem: str) -> bool:
-    """Take back a result and leave its folder of arrays, empty, for another; whether that is there."""
-    held = Folder(folder)
-    held.remove(f"{stem}.json")
-    return held.empty(stem)
+def spare_published(folder: Path, stem: str, staging: Path) -> None:
+    """Take back a result and leave its arrays for another to be written over them, its manifest as the `SPARE` one."""
+    Folder(folder).set_aside(f"{stem}.json", Folder(staging), SPARE)
 
 
 def _remove(folder: Folder, stem: str) -> None:

@@ -11,22 +11,24 @@ from fltui.workflows.workflow import Answer
 
 
 class StoreArrays:
-    """Opens private copies by digest."""
+    """Opens private copies by digest; `held`: see `NpyReader`."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, held: bool = True) -> None:
         self._store = store
+        self._held = held
 
     def open(self, entry: ArrayEntry) -> NpyReader:
         """The elements of one array."""
-        return NpyReader(self._store / f"{entry.blake3}.npy", entry.dtype, entry.shape)
+        return NpyReader(self._store / f"{entry.blake3}.npy", entry.dtype, entry.shape, held=self._held)
 
 
-def answer_of(event: ResultAccepted, store: Path) -> Answer:
+def answer_of(event: ResultAccepted, store: Path, *, held: bool = True) -> Answer:
     """What a site answered, as the journal has it.
 
     Args:
         event: its result was accepted.
         store: folder of private copies.
+        held: see `NpyReader`.
     """
     return Answer(
         site=event.site,
@@ -34,5 +36,5 @@ def answer_of(event: ResultAccepted, store: Path) -> Answer:
         weight=event.weight,
         metrics=event.metrics,
         entries={entry.name: entry for entry in event.arrays},
-        arrays=StoreArrays(store),
+        arrays=StoreArrays(store, held=held),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -40,10 +39,7 @@ class Arrivals:
         self._source = Hints(self._exchange.root, self._mode)
         for folder in (self._control, *(self._exchange.site(site).results for site in sites)):
             self._source.add(folder)
-        fd = self._source.fileno()
-        if fd is not None:
-            with contextlib.suppress(NotImplementedError):  # the loop of Windows: whoever waits looks for itself
-                asyncio.get_running_loop().add_reader(fd, self._take)
+        self._source.follow(asyncio.get_running_loop(), self._arrived)
 
     def add(self, site: SiteFolder) -> None:
         """Watch one more site's results."""
@@ -53,10 +49,6 @@ class Arrivals:
     def close(self) -> None:
         """Watch no more."""
         if self._source is not None:
-            fd = self._source.fileno()
-            if fd is not None:
-                with contextlib.suppress(NotImplementedError):
-                    asyncio.get_running_loop().remove_reader(fd)
             self._source.close()
             self._source = None
 
@@ -80,8 +72,8 @@ class Arrivals:
         finally:
             timer.cancel()
 
-    def _take(self) -> None:
-        for folder in self._source.take() if self._source is not None else ():
+    def _arrived(self, folders: set[Path]) -> None:
+        for folder in folders:
             if folder == self._control:
                 self._asked()
             else:

@@ -55,6 +55,9 @@ from fltui.workflows.workflow import Workflow
 _CHORES = 0.25
 """Seconds after which the engine looks for itself, however many hints come."""
 
+_PAUSE = 20
+"""How many times as long as they took before chores come again while hints do: with many sites they take long."""
+
 _ROOM = 3.0
 """Seconds between two looks for room in the exchange folder."""
 
@@ -499,6 +502,7 @@ class Engine:
         Raises:
             OSError: the exchange folder is away, or the disk is full.
         """
+        began = time.monotonic()
         if exchange_id(self._exchange.root) != self._exchange_id:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
         if time.monotonic() >= self._room_at:
@@ -509,4 +513,5 @@ class Engine:
         self._attendance.look_at_all()
         for site, task_id in self._late.look():
             self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
-        self._chores_at = time.monotonic() + _CHORES
+        now = time.monotonic()
+        self._chores_at = now + max(_CHORES, _PAUSE * (now - began))

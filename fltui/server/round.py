@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,6 +37,9 @@ from fltui.server.deliveries import Delivery, Pace, traces_of
 from fltui.server.plurality import odd_ones_out
 from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
+
+_MOST_HELD = 256
+"""Results whose files are open at once while they are averaged; a process may have 1,024 files open."""
 
 _SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
@@ -92,6 +96,8 @@ class _Asked:
     task: Task
     digest: str
     folder: SiteFolder
+    manifest: str
+    """Path of the result's manifest."""
 
 
 @dataclass
@@ -156,7 +162,7 @@ class Round:
         hints: set[str] = set()
         while True:
             before, self._moved = len(self._accepted), False
-            for site in sorted(hints or self._open):
+            for site in sorted(hints or self._answering()):
                 self._take(site)
             self._drop_lost()
             self._publish_more()
@@ -178,7 +184,8 @@ class Round:
             for site, reason in odd_ones_out(self.request.round, str(self._task_id), self._accepted).items():
                 self._reject(site, reason)
             self._check_quorum()
-        return [answer_of(self._accepted[site], self.place.store) for site in sorted(self._accepted)]
+        held = len(self._accepted) <= _MOST_HELD
+        return [answer_of(self._accepted[site], self.place.store, held=held) for site in sorted(self._accepted)]
 
     def agrees(self, before: RoundState) -> bool:
         """Whether this round's tasks are, byte for byte, those that were published before."""
@@ -246,7 +253,7 @@ class Round:
         place, task_id = self.place, self._task_id
         folder, task = place.exchange.site(site), self._task(site)
         manifest = place.identity.encode(task)
-        asked = self._open[site] = _Asked(task, digest(manifest), folder)
+        asked = self._open[site] = _Asked(task, digest(manifest), folder, str(folder.result(task_id)))
         if self.before is None or site not in self.before.published:
             place.append(
                 TaskPublished(
@@ -304,6 +311,13 @@ class Round:
                 return sizes and read_bytes(fd, len(manifest), "") == manifest
         except (OSError, ExchangeError):
             return False
+
+    def _answering(self) -> list[str]:
+        """The sites to look at where nobody gave a hint."""
+        if not self.place.link:
+            return list(self._open)
+        # On a disk of this very user, a manifest that is not there costs a look and not an attempt to read it.
+        return [site for site, asked in self._open.items() if os.path.lexists(asked.manifest)]
 
     def _rests(self, site: str) -> bool:
         return site in self._deliveries and self._deliveries[site].rests
@@ -394,6 +408,8 @@ class Round:
 
     def _drop_copies(self, copied: Copied, superseded: set[tuple[str, str, bool]]) -> None:
         """Remove copies that no result needs; with `keep` a result of an earlier round may be the same."""
+        if not superseded:
+            return
         copied.arrays -= superseded
         used = {entry.blake3 for event in self._accepted.values() for entry in event.arrays}
         used.update(known for one in self._deliveries.values() for _, known, _ in one.copied.arrays)
@@ -419,10 +435,9 @@ class Round:
 
     def _drop_lost(self) -> None:
         roster = self.place.roster
-        for site in list(self._open):
-            if site not in roster.absent:
-                self._silent_since.pop(site, None)
-                continue
+        for site in [site for site in self._silent_since if site not in roster.absent]:
+            del self._silent_since[site]
+        for site in [site for site in roster.absent if site in self._open]:
             self._take(site)  # it may have answered before it went
             if site in self._open and not self._is_awaited(site):
                 self._take(site, at_last=True)
@@ -459,8 +474,10 @@ class Round:
         self._waiting.clear()
 
     def _lacks_mandatory(self) -> bool:
-        asked = self._open.keys() | set(self._waiting) | self._failed.keys()
-        return bool(self.place.mandatory & asked)
+        mandatory = self.place.mandatory
+        return bool(mandatory) and not mandatory.isdisjoint(
+            self._open.keys() | set(self._waiting) | self._failed.keys()
+        )
 
     def _check_quorum(self) -> None:
         request = self.request

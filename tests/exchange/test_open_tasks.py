@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from fltui.exchange import held
-from fltui.exchange.layout import SiteFolder, TaskId
-from fltui.exchange.publish import OpenTasks, open_site, open_tasks
+from fltui.exchange.layout import SERVER, SiteFolder, TaskId
+from fltui.exchange.publish import SPARE, OpenTasks, open_site, open_tasks
 
 TASK = TaskId("hello-20260131T120000Z-beef", 3, "train")
 OLD = TaskId(TASK.run, 0, TASK.name)
@@ -99,8 +99,61 @@ def test_a_task_takes_the_folder_that_another_left_empty(
         assert tasks.empty(OLD)
         assert [path.name for path in site.tasks.iterdir()] == [str(OLD)]
         put(tasks, TASK, {"w.npy": source}, spare=OLD)
+        tasks.remove_spare()
         assert (site.tasks / str(TASK)).stat().st_ino == folder
         assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
+
+
+def test_a_task_is_written_over_the_manifest_of_another(site: SiteFolder) -> None:
+    with open_tasks(site) as tasks:
+        tasks.put_manifest(OLD, b"a longer one")
+        file = site.task(OLD).stat().st_ino
+        tasks.empty(OLD)
+        tasks.put_manifest(TASK, b"{}")
+    assert below(site.root) == {f"tasks/{TASK}.json": b"{}"}
+    assert site.task(TASK).stat().st_ino == file
+
+
+def spare_link(spare: Path, mine: Path) -> None:
+    spare.symlink_to(mine)
+
+
+def spare_second_name(spare: Path, mine: Path) -> None:
+    os.link(mine, spare)
+
+
+def spare_fifo(spare: Path, mine: Path) -> None:
+    os.mkfifo(spare)
+
+
+def spare_of_another_user(spare: Path, mine: Path) -> None:
+    spare.write_bytes(b"theirs")
+    os.chown(spare, 12345, 12345)
+
+
+@pytest.mark.parametrize("lay", [spare_link, spare_second_name, spare_fifo, spare_of_another_user])
+def test_nothing_is_written_over_what_a_site_lays_there(
+    site: SiteFolder, tmp_path: Path, lay: Callable[[Path, Path], None]
+) -> None:
+    if lay is spare_of_another_user and os.geteuid():
+        pytest.skip("only root can give a file to another user")
+    mine = tmp_path / "mine"
+    mine.write_bytes(b"mine")
+    lay(site.staging(SERVER) / SPARE, mine)
+    with open_tasks(site) as tasks:
+        tasks.put_manifest(TASK, b"{}")
+    assert mine.read_bytes() == b"mine"
+    assert site.task(TASK).read_bytes() == b"{}"
+    assert site.task(TASK).stat().st_nlink == 1
+
+
+def test_what_must_survive_a_power_cut_is_written_over_nothing(site: SiteFolder) -> None:
+    with open_tasks(site) as tasks:
+        tasks.put_manifest(OLD, b"old", durable=True)
+        file = site.task(OLD).stat().st_ino
+        tasks.empty(OLD)
+        tasks.put_manifest(TASK, b"new", durable=True)
+    assert site.task(TASK).stat().st_ino != file
 
 
 def test_a_spare_folder_that_has_gone_is_none(site: SiteFolder, source: Path) -> None:

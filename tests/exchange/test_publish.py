@@ -20,6 +20,7 @@ from fltui.exchange.publish import (
     put_document,
     remove_published,
     show_server_key,
+    spare_published,
 )
 from fltui.model import Params
 from tests.exchange.odd import ODD
@@ -84,6 +85,66 @@ def test_a_copy_is_whole_without_copy_file_range(tmp_path: Path, monkeypatch: py
     (tmp_path / "a").write_bytes(os.urandom(size))
     copy_file(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Names and inodes."""
+    return {path.name: path.stat().st_ino for path in folder.iterdir()}
+
+
+def test_arrays_are_written_over_those_of_a_folder_that_nobody_needs(tmp_path: Path, staging: Path) -> None:
+    old: Params = {"a": np.eye(2), "b": np.zeros(3), "c": np.zeros(1), "linked": np.ones(2)}
+    new: Params = {"a": np.full((2, 2), 7.0), "b": np.ones(4), "linked": np.zeros(2), "new": np.ones(1)}
+    put_arrays(old, tmp_path / "old", staging)
+    before = files(tmp_path / "old")
+    (tmp_path / "kept.npy").hardlink_to(tmp_path / "old" / "linked.npy")
+    kept = (tmp_path / "kept.npy").read_bytes()
+    other_size = (tmp_path / "old" / "b.npy").read_bytes()
+    with (tmp_path / "old" / "b.npy").open("rb") as reader:
+        entries = put_arrays(new, tmp_path / "new", staging, spare="old")
+        assert reader.read() == other_size  # not cut short: somebody may have it mapped
+    assert not (tmp_path / "old").exists()
+    assert entries == put_arrays(new, tmp_path / "fresh", staging)
+    for entry in entries:
+        assert (tmp_path / "new" / entry.file).read_bytes() == (tmp_path / "fresh" / entry.file).read_bytes()
+    after = files(tmp_path / "new")
+    assert after.keys() == {"a.npy", "b.npy", "linked.npy", "new.npy"}
+    assert after["a.npy"] == before["a.npy"]
+    assert (tmp_path / "kept.npy").read_bytes() == kept
+
+
+@pytest.mark.parametrize("there", ["the new folder", "no spare one"])
+def test_arrays_need_no_spare_folder(tmp_path: Path, staging: Path, there: str) -> None:
+    params: Params = {"w": np.eye(2)}
+    if there == "the new folder":
+        put_arrays({"v": np.zeros(1)}, tmp_path / "spare", staging)
+        (tmp_path / "new").mkdir()
+    put_arrays(params, tmp_path / "new", staging, spare="spare")
+    np.testing.assert_array_equal(np.load(tmp_path / "new" / "w.npy"), params["w"])
+    assert (tmp_path / "spare").exists() is (there == "the new folder")
+
+
+def test_a_result_is_written_over_one_that_was_taken_back(tmp_path: Path, staging: Path) -> None:
+    put_arrays({"w": np.eye(2)}, tmp_path / "old", staging)
+    put_bytes(b"a long manifest", tmp_path / "old.json", staging)
+    before = files(tmp_path) | files(tmp_path / "old")
+    spare_published(tmp_path, "old", staging)
+    assert {path.name for path in tmp_path.iterdir()} == {"old", staging.name}
+    put_arrays({"w": np.ones((2, 2))}, tmp_path / "new", staging, spare="old")
+    put_bytes(b"{}", tmp_path / "new.json", staging, reuse=True)
+    after = files(tmp_path) | files(tmp_path / "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "new.json", staging.name}
+    assert (after["new.json"], after["new"], after["w.npy"]) == (before["old.json"], before["old"], before["w.npy"])
+    assert (tmp_path / "new.json").read_bytes() == b"{}"
+    assert list(staging.iterdir()) == []
+
+
+def test_a_second_manifest_that_is_taken_back_just_goes(tmp_path: Path, staging: Path) -> None:
+    for name in ("one", "two"):
+        put_bytes(name.encode(), tmp_path / f"{name}.json", staging)
+        spare_published(tmp_path, name, staging)
+    assert [path.read_bytes() for path in staging.iterdir()] == [b"one"]
+    assert list(tmp_path.iterdir()) == [staging]
 
 
 def test_what_was_published_can_be_taken_back(tmp_path: Path, staging: Path) -> None:

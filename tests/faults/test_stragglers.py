@@ -339,7 +339,7 @@ def test_a_site_that_touches_its_files_without_end_keeps_nobody_from_the_run(tmp
     def touch() -> None:
         """An event of a result of ``b``, before the engine has looked at the last one."""
         if run.begun and run.engine is not None:
-            run.engine._arrivals._arrived(str(run.exchange / "b" / "results" / "any.json"))
+            run.engine._arrivals._arrived({run.exchange / "b" / "results"})
         if run.clock.now < begun + 5:
             run.later(0.005, touch)
 

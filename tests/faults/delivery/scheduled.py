@@ -10,12 +10,13 @@ import os
 import random
 import shutil
 import tempfile
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -81,19 +82,40 @@ class Played:
 
 
 class _Ears:
-    """`Watcher`: what it hears is what the sync layer lets it hear."""
+    """`Hints`: what it hears is what the sync layer lets it hear."""
 
-    def __init__(self, arrived: Callable[[str], None]) -> None:
-        self.arrived = arrived
+    def __init__(self) -> None:
         self.folders: set[str] = set()
+        self.heard: set[Path] = set()
+        self._follower: tuple[AbstractEventLoop, Callable[[set[Path]], None]] | None = None
 
     def add(self, folder: Path) -> None:
-        """See `Watcher.add`."""
+        """See `Hints.add`."""
         self.folders.add(str(folder))
 
+    def renew(self) -> None:
+        """See `Hints.renew`."""
+
+    def follow(self, loop: AbstractEventLoop, arrived: Callable[[set[Path]], None]) -> None:
+        """See `Hints.follow`."""
+        self._follower = loop, arrived
+
+    def take(self) -> set[Path]:
+        """See `Hints.take`."""
+        heard, self.heard = self.heard, set()
+        return heard
+
+    def hear(self, folder: str) -> None:
+        """Something has arrived."""
+        self.heard.add(Path(folder))
+        if self._follower is not None:
+            loop, arrived = self._follower
+            loop.call_soon(lambda: arrived(self.take()))
+
     def close(self) -> None:
-        """See `Watcher.close`."""
+        """See `Hints.close`."""
         self.folders.clear()
+        self._follower = None
 
 
 class _Session(Session):
@@ -104,11 +126,12 @@ class _Session(Session):
 
     def _pause(self, seconds: float) -> None:
         lane = current(self.clock)
-        if self._arrivals.empty():
+        ears = cast(_Ears, self._hints)
+        if not ears.heard:
             self.pausing[lane] = self
             lane.sleep(max(seconds, 0))
             self.pausing.pop(lane, None)
-        super()._pause(0)
+        ears.take()
 
 
 class _Play:
@@ -130,13 +153,13 @@ class _Play:
     def patched(self) -> Iterator[None]:
         """The seams: time, watching and the sessions' pauses."""
 
-        def watcher(arrived: Callable[[str], None], *_: object, **__: object) -> _Ears:
-            self.ears.append(_Ears(arrived))
+        def ears(*_: object) -> _Ears:
+            self.ears.append(_Ears())
             return self.ears[-1]
 
         with self.clock.running(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fltui.client.session.Watcher", watcher)
-            patch.setattr("fltui.server.arrivals.Watcher", watcher)
+            patch.setattr("fltui.client.session.Hints", ears)
+            patch.setattr("fltui.server.arrivals.Hints", ears)
             # A status is of the same length in every process: where it is cut is drawn from its length.
             patch.setattr("fltui.client.heartbeat.os", SimpleNamespace(getpid=lambda: 4711))
             patch.setattr("fltui.client.heartbeat.socket", SimpleNamespace(gethostname=lambda: "host"))
@@ -149,9 +172,9 @@ class _Play:
         folder = os.path.dirname(path)  # noqa: PTH120 - called for every file
         for ears in self.ears:
             if folder in ears.folders:
-                ears.arrived(path)
+                ears.hear(folder)
         for lane, session in list(self.pausing.items()):
-            if not session._arrivals.empty():
+            if cast(_Ears, session._hints).heard:
                 lane.wake()
 
     # The server.

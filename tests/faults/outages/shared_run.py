@@ -63,16 +63,22 @@ Script = Callable[["Shared", str, Session], object]
 
 
 class _Deaf:
-    """`Watcher` without events: whoever waits looks for itself."""
+    """`Hints` that gives none: whoever waits looks for itself."""
 
-    def __init__(self, *_: object, **__: object) -> None:
+    def __init__(self, *_: object) -> None:
         pass
 
     def add(self, folder: Path) -> None:
-        """See `Watcher.add`."""
+        """See `Hints.add`."""
+
+    def renew(self) -> None:
+        """See `Hints.renew`."""
+
+    def follow(self, *_: object) -> None:
+        """See `Hints.follow`."""
 
     def close(self) -> None:
-        """See `Watcher.close`."""
+        """See `Hints.close`."""
 
 
 @dataclass
@@ -211,8 +217,8 @@ class Shared:
     @contextmanager
     def _patched(self) -> Iterator[None]:
         with self.clock.running(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("fltui.client.session.Watcher", _Deaf)
-            patch.setattr("fltui.server.arrivals.Watcher", _Deaf)
+            patch.setattr("fltui.client.session.Hints", _Deaf)
+            patch.setattr("fltui.server.arrivals.Hints", _Deaf)
             patch.setattr("fltui.client.session.print", self._print, raising=False)
             patch.setattr(Session, "_pause", lambda _, seconds: current(self.clock).sleep(max(seconds, 0)))
             if self.disk is None:
