@@ -97,7 +97,8 @@ class Session:
         self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
-        self._tidy("status.json")
+        for name in ("status.json", Path(SPARE).stem):
+            self._tidy(name)
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False

@@ -179,7 +179,7 @@ class OpenTasks:
 
     def put_manifest(self, task_id: TaskId, manifest: bytes, *, durable: bool = False) -> None:
         """Publish a task, or the end of a run; see `put_bytes`."""
-        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable, reuse=True)
+        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable, reuse=not task_id.is_end)
 
     def put_copies(
         self, task_id: TaskId, files: Mapping[str, Path], *, spare: TaskId | None = None, durable: bool = False
@@ -255,9 +255,9 @@ class OpenTasks:
                 self.remove(found)
 
     def remove_staged(self, run: str) -> None:
-        """Remove the temporary files of a run whose server died."""
+        """Remove the temporary files of a run whose server died, and its `SPARE` manifest."""
         for name in self._staging.names():
-            if name.startswith(f"{run}."):
+            if name == SPARE or name.startswith(f"{run}."):
                 with contextlib.suppress(OSError):  # no file of the server's
                     self._staging.remove(name)
 

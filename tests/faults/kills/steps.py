@@ -77,11 +77,17 @@ RETENTION = (
     "remove copy",
     "remove file of model",
     "remove model",
+    "link spare task manifest",
     "remove task manifest",
     "remove task array",
-    "remove task arrays",
+    "rename task arrays",
+    "write spare task manifest",
 )
-"""What goes while the sites are at the next round; models where ``--keep-models`` says so."""
+"""What goes while the sites are at the next round, and is used again by the round after it; models where
+``--keep-models`` says so."""
+
+SPARED = ("remove spare task manifest", "remove task arrays")
+"""What was kept to be used again goes with the end of the run."""
 
 END = (
     "remove staged pointer",
@@ -119,6 +125,7 @@ LOST = ("write journal site_lost",)
 
 RECOVERED = {
     "server half of write journal task_published": ("cut journal", "write journal run_resumed"),
+    "server half of write spare task manifest": ("remove spare task manifest",),
     "server half of write staged task manifest": ("remove staged task manifest",),
     "server half of write staged task array": ("remove staged task array",),
     "server half of write staged copy": ("remove staged copy",),
@@ -131,6 +138,7 @@ RECOVERED = {
     "server half of write summary": ("remove summary",),
     "server after rename seal": ("remove seal",),
     "site half of write staged status": ("remove staged status",),
+    "site half of write spare result manifest": ("remove spare result manifest",),
     "site half of write staged result manifest": ("remove staged result manifest",),
     "site half of write staged result array": ("remove staged result array",),
     "site half of write logged values": ("write logged values",),
@@ -158,9 +166,14 @@ SITE = (
     "write staged result manifest",
     "rename result manifest",
     "retire results",
+    "link spare result manifest",
     "remove result manifest",
+    "write result array",
+    "rename result arrays",
+    "write spare result manifest",
     "remove result array",
     "remove result arrays",
+    "remove spare result manifest",
     "remove site lock",
 )
 """The script of a site, from its start to its end."""

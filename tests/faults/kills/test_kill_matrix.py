@@ -25,6 +25,7 @@ from tests.faults.kills.steps import (
     RETENTION,
     ROUND,
     SITE,
+    SPARED,
     phases,
 )
 from tests.faults.kills.undisturbed import SCRIPTS, Calm, exported
@@ -44,6 +45,7 @@ GROUPS = [
     phases("server", MODEL + ROUND),
     phases("server", RETENTION),
     phases("server", MIRROR),
+    phases("server", SPARED),
     phases("server", END),
     phases("site", SITE),
 ]
@@ -57,7 +59,7 @@ SIMULATED = [
     "server before link task array",
     "server after link task array",
     "server after rename task manifest",
-    "server before rename copy",
+    "server before link copy",
     "server after write journal result_accepted",
     "server after average",
     "server after rename model",
@@ -110,7 +112,7 @@ ASKS = (
 
 def survives(folder: Path, plan: list[Kill], calm: Calm, *options: str) -> Killing:
     """Go through a plan; the run that comes of it."""
-    run = Killing(folder, calm.job, len(plan) + 6, plan, options)
+    run = Killing(folder, calm.job, 2 * len(plan) + 6, plan, options)
     run.go()
     run.check(calm.rounds, kept="--keep-results" in options)
     return run
