@@ -39,7 +39,6 @@ from fltui.exchange.manifest import (
 )
 from fltui.exchange.outage import exchange_id, passes
 from fltui.exchange.publish import (
-    SPARE,
     check_exchange,
     hold_site,
     open_site,
@@ -47,6 +46,7 @@ from fltui.exchange.publish import (
     put_bytes,
     remove_published,
     site_lock,
+    spare_of,
     spare_published,
 )
 from fltui.exchange.visible import visible
@@ -97,8 +97,7 @@ class Session:
         self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
-        for name in ("status.json", Path(SPARE).stem):
-            self._tidy(name)
+        self._tidy("status.json")
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
@@ -230,7 +229,7 @@ class Session:
             )
             self._sync_logged()
             manifest = self._identity.encode(result)
-            put_bytes(manifest, self.site.result(task_id), staging, durable=self._durable, reuse=True)
+            put_bytes(manifest, self.site.result(task_id), staging, durable=self._durable, over=spare_of(task.run))
 
         self._persist(publish, f"the result of round {task.round}")
         self._answered[task_id] = None
@@ -287,7 +286,7 @@ class Session:
                 self._retire(self.site.published())
                 if self._spare:
                     remove_published(self.site.results, self._spare)
-                (self.site.staging("site") / SPARE).unlink(missing_ok=True)
+                (self.site.staging("site") / spare_of(self.run)).unlink(missing_ok=True)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
             if self._lock is not None:
@@ -479,7 +478,7 @@ class Session:
                 if self._spare or self._durable:
                     remove_published(self.site.results, str(task))
                 else:
-                    spare_published(self.site.results, str(task), self.site.staging("site"))
+                    spare_published(self.site.results, task, self.site.staging("site"))
                     self._spare = str(task)
                 self._left.discard(task)
                 self._answered.pop(task, None)

@@ -28,15 +28,16 @@ _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, err
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
 
 
-SPARE = "spare.json"
-"""In a folder of temporary files: a manifest that was taken back, for the next to be written over it.
+def spare_of(run: str) -> str:
+    """In a folder of temporary files: a manifest of a run that was taken back, for the next to be written over it.
 
-To make and remove files all the time makes the making slow: ext4 gives a removed file's inode to no other for minutes,
-and looks at each of those first.
-"""
+    To make and remove files all the time makes the making slow: ext4 gives a removed file's inode to no other for
+    minutes, and looks at each of those first.
+    """
+    return f"{run}.spare.json"
 
 
-def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False, reuse: bool = False) -> None:
+def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False, over: str = "") -> None:
     """Make `target` hold `data`, whole or not at all.
 
     Args:
@@ -44,16 +45,16 @@ def put_bytes(data: bytes, target: Path, staging: Path, *, durable: bool = False
         target: the final name.
         staging: a folder on the same file system that nobody watches.
         durable: survive a power cut: fsync the file, rename, fsync the folder.
-        reuse: write over the spare manifest in `staging`, if there is one. Not with `durable`: after a power cut, the
-            old name might hold the new content.
+        over: write over this file in `staging`, if it is there, see `spare_of`. Not with `durable`: after a power cut,
+            the old name might hold the new content.
     """
-    _put(data, Folder(target.parent), target.name, Folder(staging), durable=durable, reuse=reuse)
+    _put(data, Folder(target.parent), target.name, Folder(staging), durable=durable, over=over)
 
 
-def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bool, reuse: bool) -> None:
+def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bool, over: str = "") -> None:
     beside = f"{name}.{secrets.token_hex(4)}"
-    if reuse and not durable and (fd := staging.rewrite(SPARE)) is not None:
-        beside = SPARE
+    if over and not durable and (fd := staging.rewrite(over)) is not None:
+        beside = over
         _fill(fd, data, staging, beside, durable=durable)
     else:
         _create(data, staging, beside, durable=durable)
@@ -179,7 +180,8 @@ class OpenTasks:
 
     def put_manifest(self, task_id: TaskId, manifest: bytes, *, durable: bool = False) -> None:
         """Publish a task, or the end of a run; see `put_bytes`."""
-        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable, reuse=not task_id.is_end)
+        over = "" if task_id.is_end else spare_of(task_id.run)
+        _put(manifest, self._tasks, f"{task_id}.json", self._staging, durable=durable, over=over)
 
     def put_copies(
         self, task_id: TaskId, files: Mapping[str, Path], *, spare: TaskId | None = None, durable: bool = False
@@ -235,14 +237,14 @@ class OpenTasks:
         _remove(self._tasks, str(task_id))
 
     def empty(self, task_id: TaskId) -> bool:
-        """Take back a task and leave its folder, empty, for another, and its manifest as the `SPARE` one; whether the
+        """Take back a task and leave its folder, empty, for another, and its manifest as the spare one; whether the
         folder is there."""
-        self._tasks.set_aside(f"{task_id}.json", self._staging, SPARE)
+        self._tasks.set_aside(f"{task_id}.json", self._staging, spare_of(task_id.run))
         return self._tasks.empty(str(task_id))
 
-    def remove_spare(self) -> None:
+    def remove_spare(self, run: str) -> None:
         """Remove what `empty` has set aside."""
-        self._staging.remove(SPARE)
+        self._staging.remove(spare_of(run))
 
     def remove_manifest(self, task_id: TaskId) -> None:
         """Take back a task and leave its arrays to those that are at work on them, or take back an end."""
@@ -255,9 +257,9 @@ class OpenTasks:
                 self.remove(found)
 
     def remove_staged(self, run: str) -> None:
-        """Remove the temporary files of a run whose server died, and its `SPARE` manifest."""
+        """Remove the temporary files of a run whose server died."""
         for name in self._staging.names():
-            if name == SPARE or name.startswith(f"{run}."):
+            if name.startswith(f"{run}."):
                 with contextlib.suppress(OSError):  # no file of the server's
                     self._staging.remove(name)
 
@@ -292,9 +294,9 @@ def remove_published(folder: Path, stem: str) -> None:
     _remove(Folder(folder), stem)
 
 
-def spare_published(folder: Path, stem: str, staging: Path) -> None:
-    """Take back a result and leave its arrays for another to be written over them, its manifest as the `SPARE` one."""
-    Folder(folder).set_aside(f"{stem}.json", Folder(staging), SPARE)
+def spare_published(folder: Path, task_id: TaskId, staging: Path) -> None:
+    """Take back a result and leave its arrays for another to be written over them, its manifest as the spare one."""
+    Folder(folder).set_aside(f"{task_id}.json", Folder(staging), spare_of(task_id.run))
 
 
 def _remove(folder: Folder, stem: str) -> None:

@@ -69,7 +69,7 @@ class Retention:
             site, task_id = self.spare.popitem()
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
                 tasks.remove(task_id)
-                tasks.remove_spare()
+                tasks.remove_spare(task_id.run)
 
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""

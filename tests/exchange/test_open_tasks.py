@@ -13,7 +13,7 @@ import pytest
 
 from fltui.exchange import held
 from fltui.exchange.layout import SERVER, SiteFolder, TaskId
-from fltui.exchange.publish import SPARE, OpenTasks, open_site, open_tasks
+from fltui.exchange.publish import OpenTasks, open_site, open_tasks, spare_of
 
 TASK = TaskId("hello-20260131T120000Z-beef", 3, "train")
 OLD = TaskId(TASK.run, 0, TASK.name)
@@ -99,7 +99,7 @@ def test_a_task_takes_the_folder_that_another_left_empty(
         assert tasks.empty(OLD)
         assert [path.name for path in site.tasks.iterdir()] == [str(OLD)]
         put(tasks, TASK, {"w.npy": source}, spare=OLD)
-        tasks.remove_spare()
+        tasks.remove_spare(TASK.run)
         assert (site.tasks / str(TASK)).stat().st_ino == folder
         assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
 
@@ -139,7 +139,7 @@ def test_nothing_is_written_over_what_a_site_lays_there(
         pytest.skip("only root can give a file to another user")
     mine = tmp_path / "mine"
     mine.write_bytes(b"mine")
-    lay(site.staging(SERVER) / SPARE, mine)
+    lay(site.staging(SERVER) / spare_of(TASK.run), mine)
     with open_tasks(site) as tasks:
         tasks.put_manifest(TASK, b"{}")
     assert mine.read_bytes() == b"mine"

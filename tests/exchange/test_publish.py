@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fltui.errors import BadInputError, RefusedError
-from fltui.exchange.layout import ExchangeFolder, SiteFolder
+from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, ExchangeAbout, decode, encode
 from fltui.exchange.publish import (
     check_exchange,
@@ -20,6 +20,7 @@ from fltui.exchange.publish import (
     put_document,
     remove_published,
     show_server_key,
+    spare_of,
     spare_published,
 )
 from fltui.model import Params
@@ -125,26 +126,37 @@ def test_arrays_need_no_spare_folder(tmp_path: Path, staging: Path, there: str) 
 
 
 def test_a_result_is_written_over_one_that_was_taken_back(tmp_path: Path, staging: Path) -> None:
-    put_arrays({"w": np.eye(2)}, tmp_path / "old", staging)
-    put_bytes(b"a long manifest", tmp_path / "old.json", staging)
-    before = files(tmp_path) | files(tmp_path / "old")
-    spare_published(tmp_path, "old", staging)
-    assert {path.name for path in tmp_path.iterdir()} == {"old", staging.name}
-    put_arrays({"w": np.ones((2, 2))}, tmp_path / "new", staging, spare="old")
-    put_bytes(b"{}", tmp_path / "new.json", staging, reuse=True)
-    after = files(tmp_path) | files(tmp_path / "new")
-    assert {path.name for path in tmp_path.iterdir()} == {"new", "new.json", staging.name}
-    assert (after["new.json"], after["new"], after["w.npy"]) == (before["old.json"], before["old"], before["w.npy"])
-    assert (tmp_path / "new.json").read_bytes() == b"{}"
+    old, new = (TaskId("run", number, "train") for number in (1, 2))
+    put_arrays({"w": np.eye(2)}, tmp_path / str(old), staging)
+    put_bytes(b"a long manifest", tmp_path / f"{old}.json", staging)
+    before = files(tmp_path) | files(tmp_path / str(old))
+    spare_published(tmp_path, old, staging)
+    assert {path.name for path in tmp_path.iterdir()} == {str(old), staging.name}
+    put_arrays({"w": np.ones((2, 2))}, tmp_path / str(new), staging, spare=str(old))
+    put_bytes(b"{}", tmp_path / f"{new}.json", staging, over=spare_of("run"))
+    after = files(tmp_path) | files(tmp_path / str(new))
+    assert {path.name for path in tmp_path.iterdir()} == {str(new), f"{new}.json", staging.name}
+    for name, was in ((str(new), str(old)), (f"{new}.json", f"{old}.json"), ("w.npy", "w.npy")):
+        assert after[name] == before[was]
+    assert (tmp_path / f"{new}.json").read_bytes() == b"{}"
     assert list(staging.iterdir()) == []
 
 
 def test_a_second_manifest_that_is_taken_back_just_goes(tmp_path: Path, staging: Path) -> None:
-    for name in ("one", "two"):
-        put_bytes(name.encode(), tmp_path / f"{name}.json", staging)
-        spare_published(tmp_path, name, staging)
-    assert [path.read_bytes() for path in staging.iterdir()] == [b"one"]
+    for number in (1, 2):
+        task_id = TaskId("run", number, "train")
+        put_bytes(str(number).encode(), tmp_path / f"{task_id}.json", staging)
+        spare_published(tmp_path, task_id, staging)
+    assert [path.read_bytes() for path in staging.iterdir()] == [b"1"]
     assert list(tmp_path.iterdir()) == [staging]
+
+
+def test_runs_in_one_folder_spare_nothing_for_each_other(tmp_path: Path, staging: Path) -> None:
+    task_id = TaskId("one", 1, "train")
+    put_bytes(b"one", tmp_path / f"{task_id}.json", staging)
+    spare_published(tmp_path, task_id, staging)
+    put_bytes(b"two", tmp_path / "two.json", staging, over=spare_of("two"))
+    assert [path.name for path in staging.iterdir()] == [spare_of("one")]
 
 
 def test_what_was_published_can_be_taken_back(tmp_path: Path, staging: Path) -> None:

@@ -13,7 +13,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
-from fltui.exchange.publish import SPARE
+from fltui.exchange.publish import spare_of
 from fltui.run.events import AnyEvent, MetricLogged, ResultAccepted, RoundFinished, RunStatus, TaskPublished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import read_journal
@@ -267,7 +267,7 @@ class Killing:
             spared = 0
             if self.simulated:  # the sites died with the last server but one, and none came after them
                 spared = 1
-                left = [path for path in left if path != site.staging("site") / SPARE]
+                left = [path for path in left if path != site.staging("site") / spare_of(run.run)]
             assert [path.name for path in left if path.suffix != ".lock"] == []
             ids = [one for one in site.published() if one.run == run.run]
             assert sorted(one.round for one in ids if not one.is_end) == [*range(self.rounds - 3, self.rounds)], ids
