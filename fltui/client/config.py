@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -44,6 +45,9 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         watch: see `WatchMode`.
         durability: see `Durability`.
         require_signatures: refuse tasks that the trusted server has not signed.
+        mapped: a task's files are written by nobody once they are there, so `receive` gives arrays that lie in them
+            and not in memory; what the script writes into an array stays in the script.
+        status_every: least seconds between two writings of the site's status; if 0, as often as is usual.
     """
 
     site: str = ""
@@ -53,6 +57,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watch: WatchMode = WatchMode.AUTO
     durability: Durability = Durability.POWER
     require_signatures: bool = False
+    mapped: bool = False
+    status_every: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 0.0
 
     def environment(self) -> dict[str, str]:
         """The variables that `load_config` reads back."""
@@ -67,10 +73,10 @@ def load_config(config_file: str | os.PathLike[str] | None = None) -> ClientConf
     Raises:
         BadInputError: the file cannot be read, a value is not known, or no site is named.
     """
-    settings: dict[str, str | bool] = {}
+    settings: dict[str, str | bool | float] = {}
     if config_file is not None:
         try:
-            settings = msgspec.json.decode(Path(config_file).read_bytes(), type=dict[str, str | bool])
+            settings = msgspec.json.decode(Path(config_file).read_bytes(), type=dict[str, str | bool | float])
         except (OSError, *MALFORMED) as error:
             raise BadInputError(f"client configuration {config_file} cannot be read: {error}") from error
     for name in ClientConfig.__struct_fields__:

@@ -178,7 +178,7 @@ class Session:
             if task is None:
                 break
             try:
-                params = read_params(self.site, task)
+                params = read_params(self.site, task, mapped=self.config.mapped)
             except NotYetError:  # a sync engine delivered the manifest first
                 if time.monotonic() >= deadline:
                     return None
@@ -459,7 +459,7 @@ class Session:
         backoff = Backoff()
         while True:
             try:
-                return read_params(self.site, task)
+                return read_params(self.site, task, mapped=self.config.mapped)
             except NotYetError as error:
                 with contextlib.suppress(OSError):
                     found = self._vetting.published(self.run)

@@ -28,6 +28,7 @@ from fltui.exchange.npy import (
     check_size,
     file_size,
     header,
+    map_checked,
     open_beneath,
     read_array,
     read_bytes,
@@ -42,6 +43,9 @@ Spec = Mapping[str, tuple[str, tuple[int, ...]]]
 """Parameter name to dtype string and shape."""
 
 _STATUS_LIMIT = 1 << 16
+
+_WORTH_MAPPING = 1 << 20
+"""Bytes from which on it costs less to map a file than to copy it into memory."""
 
 LARGEST_WEIGHT = 2.0**53
 """A weight is a count of steps or samples; beyond this a float64 cannot count."""
@@ -75,8 +79,13 @@ def read_task(site: SiteFolder, task_id: TaskId, identity: Identity = NOBODY) ->
     return task, digest(data)
 
 
-def read_params(site: SiteFolder, task: Task) -> Params:
-    """A task's arrays in memory of their own, each compared with its digest.
+def read_params(site: SiteFolder, task: Task, *, mapped: bool = False) -> Params:
+    """A task's arrays, each compared with its digest; they may be changed, and the task stays as it is.
+
+    Args:
+        site: the site.
+        task: its manifest.
+        mapped: nobody writes into a task's files once they are there, so large arrays need no memory of their own.
 
     Raises:
         NotYetError, RefusedError: as `read_checked`.
@@ -86,7 +95,8 @@ def read_params(site: SiteFolder, task: Task) -> Params:
         where = f"tasks/{task.task_id}/{entry.file}"
         # The simulator gives all sites links to one read-only copy, so here a file may have many names.
         with open_beneath(site.root, "tasks", task.task_id, entry.file, links=None) as fd:
-            params[entry.name] = read_array(fd, entry, where)
+            read = map_checked if mapped and entry.size >= _WORTH_MAPPING else read_array
+            params[entry.name] = read(fd, entry, where)
     return params
 
 

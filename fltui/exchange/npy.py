@@ -359,6 +359,20 @@ def read_array(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
     return array
 
 
+def map_checked(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
+    """The whole array as it lies on disk, after one pass over it; what is written into it stays in this process.
+
+    Nobody may write into the file as long as the array is in use: it would be seen in it.
+
+    Raises:
+        NotYetError, RefusedError: as `read_checked`.
+    """
+    read_checked(fd, entry, lambda _: None, where)
+    mapped = mmap.mmap(fd, entry.size, access=mmap.ACCESS_COPY)
+    head = len(header(entry.dtype, entry.shape))
+    return np.frombuffer(mapped, entry.dtype, offset=head).reshape(entry.shape)
+
+
 def map_array(path: Path) -> NDArray[Any]:
     """An array of a file that a person named, mapped read-only: any ``.npy`` of numbers, nothing pickled or zipped.
 

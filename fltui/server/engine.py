@@ -18,7 +18,6 @@ from fltui.exchange.outage import exchange_id
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
-from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
@@ -27,7 +26,6 @@ from fltui.run.events import (
     ResultDiscarded,
     RoundFinished,
     RunFinished,
-    RunPaused,
     RunResumed,
     RunStarted,
     RunStatus,
@@ -48,6 +46,7 @@ from fltui.server.federation import RunFederation
 from fltui.server.late import LateResults
 from fltui.server.outage import Outages, look_for_room, outage_of
 from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
+from fltui.server.requests import Requests
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.workflows.workflow import Workflow
@@ -120,6 +119,15 @@ class Engine:
             durable=options.durable,
         )
         self._roster = Roster(self._joined, self._lost, self._arrivals.wake)
+        self._requests = Requests(
+            folder.control,
+            self._roster,
+            self._outages,
+            tell=self._tell,
+            abort=self.abort,
+            drop=self._drop,
+            wake=self._arrivals.wake,
+        )
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
         self._fault: OSError | None = None
@@ -449,22 +457,8 @@ class Engine:
             self._fail(error)
 
     def _take_requests(self) -> None:
-        for request in () if self._over else take_requests(self.folder.control):
-            match request:
-                case Abort():
-                    self.abort(request.reason)
-                case Pause() if self._outages.current is not None:
-                    self._outages.pause_after(request.reason)
-                case Pause() if not self._roster.paused:
-                    self._tell(RunPaused(reason=request.reason))
-                case Resume() if (outage := self._outages.current) is not None:
-                    if not self._outages.resume_after():
-                        self._tell(RequestRefused(request="resume", reason=outage.reason))
-                case Resume() if self._roster.paused:
-                    self._tell(RunResumed())
-                    self._arrivals.wake()
-                case Drop():
-                    self._drop(request.site, f"dropped: {request.reason}")
+        if not self._over:
+            self._requests.take()
 
     def _drop(self, site: str, reason: str) -> None:
         """Go on without a site; a second time does nothing."""

@@ -18,14 +18,12 @@ from fltui.exchange.collect import (
     LARGEST_NUMBER,
     Copied,
     Spec,
-    read_params,
     read_result,
     read_status,
-    read_task,
     store_arrays,
 )
-from fltui.exchange.layout import SiteFolder, TaskId
-from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, Task, digest, encode
+from fltui.exchange.layout import SiteFolder
+from fltui.exchange.manifest import MANIFEST_LIMIT, ArrayEntry, Result, Status, digest, encode
 from fltui.exchange.npy import NpyReader
 from fltui.exchange.publish import open_site, put_arrays, put_document
 from fltui.model import ParamsType
@@ -53,12 +51,6 @@ def store(tmp_path: Path) -> Path:
     return folder
 
 
-def publish_task(site: SiteFolder, params: dict[str, NDArray[Any]]) -> Task:
-    entries = put_arrays(params, site.tasks / TASK_ID, site.staging("server"))
-    put_document(task(*entries), site.tasks / f"{TASK_ID}.json", site.staging("server"))
-    return task(*entries)
-
-
 def answer(site: SiteFolder, params: dict[str, NDArray[Any]], /, **changes: Any) -> Result:
     """Publish a result as a site does, with some fields of the manifest changed."""
     entries = put_arrays(params, site.results / TASK_ID, site.staging("site"))
@@ -82,60 +74,6 @@ def take(site: SiteFolder, store: Path, expected: Spec | None = SPEC) -> Result:
     found = look(site, expected)
     store_arrays(site, found, store)
     return found
-
-
-# Tasks, read by a site
-
-
-def test_a_task_is_read_back_with_its_digest(site: SiteFolder) -> None:
-    published = publish_task(site, MODEL)
-    found, in_reply_to = read_task(site, TaskId.parse(TASK_ID) or pytest.fail())
-    assert found == published
-    assert in_reply_to == digest((site.tasks / f"{TASK_ID}.json").read_bytes())
-
-
-def test_the_arrays_of_a_task_are_the_scripts_own(site: SiteFolder) -> None:
-    params = read_params(site, publish_task(site, MODEL))
-    assert params.keys() == MODEL.keys()
-    params["w"][:] = 7
-    np.testing.assert_array_equal(np.load(site.tasks / TASK_ID / "w.npy"), MODEL["w"])
-
-
-def test_a_task_without_a_model_has_no_params(site: SiteFolder) -> None:
-    assert read_params(site, publish_task(site, {})) == {}
-
-
-def test_a_task_for_another_site_is_refused(site: SiteFolder) -> None:
-    publish_task(site, MODEL)
-    other = SiteFolder(site.root, "site-2")
-    with pytest.raises(RefusedError, match="of site 'site-1'"):
-        read_task(other, TaskId.parse(TASK_ID) or pytest.fail())
-
-
-def test_a_task_under_another_name_is_refused(site: SiteFolder) -> None:
-    publish_task(site, MODEL)
-    other = TaskId("another-run", 3, "train")
-    shutil.copy(site.tasks / f"{TASK_ID}.json", site.tasks / f"{other}.json")
-    with pytest.raises(RefusedError, match="another-run"):
-        read_task(site, other)
-
-
-def test_a_task_that_is_not_there_is_awaited(site: SiteFolder) -> None:
-    with pytest.raises(NotYetError):
-        read_task(site, TaskId("run", 0, "train"))
-
-
-def test_a_task_whose_arrays_are_on_their_way_is_awaited(site: SiteFolder) -> None:
-    published = publish_task(site, MODEL)
-    (site.tasks / TASK_ID / "w.npy").unlink()
-    with pytest.raises(NotYetError, match=r"w\.npy is not there"):
-        read_params(site, published)
-
-
-def test_linked_arrays_are_fine_in_a_task(site: SiteFolder, tmp_path: Path) -> None:
-    published = publish_task(site, MODEL)
-    os.link(site.tasks / TASK_ID / "w.npy", tmp_path / "the copy of another site")
-    np.testing.assert_array_equal(read_params(site, published)["w"], MODEL["w"])
 
 
 # The manifest of a result

@@ -1,0 +1,115 @@
+"""Reading what the server wrote, at a site."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fltui.errors import NotYetError, RefusedError
+from fltui.exchange.collect import read_params, read_task
+from fltui.exchange.layout import SiteFolder, TaskId
+from fltui.exchange.manifest import Task, digest
+from fltui.exchange.publish import open_site, put_arrays, put_document
+from tests.exchange.manifests import TASK_ID, task
+
+MODEL = {"w": np.arange(4.0, dtype=np.float32), "b": np.array([0.5, -1.5])}
+LARGE = np.arange(300_000, dtype=np.float32).reshape(1000, 300)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> SiteFolder:
+    """The folder of site-1, made by both sides."""
+    site = SiteFolder(tmp_path / "site-1", "site-1")
+    open_site(site, "server")
+    open_site(site, "site")
+    return site
+
+
+def publish_task(site: SiteFolder, params: dict[str, NDArray[Any]]) -> Task:
+    entries = put_arrays(params, site.tasks / TASK_ID, site.staging("server"))
+    put_document(task(*entries), site.tasks / f"{TASK_ID}.json", site.staging("server"))
+    return task(*entries)
+
+
+def test_a_task_is_read_back_with_its_digest(site: SiteFolder) -> None:
+    published = publish_task(site, MODEL)
+    found, in_reply_to = read_task(site, TaskId.parse(TASK_ID) or pytest.fail())
+    assert found == published
+    assert in_reply_to == digest((site.tasks / f"{TASK_ID}.json").read_bytes())
+
+
+def test_the_arrays_of_a_task_are_the_scripts_own(site: SiteFolder) -> None:
+    params = read_params(site, publish_task(site, MODEL))
+    assert params.keys() == MODEL.keys()
+    params["w"][:] = 7
+    np.testing.assert_array_equal(np.load(site.tasks / TASK_ID / "w.npy"), MODEL["w"])
+
+
+def test_a_task_without_a_model_has_no_params(site: SiteFolder) -> None:
+    assert read_params(site, publish_task(site, {})) == {}
+
+
+def test_a_task_for_another_site_is_refused(site: SiteFolder) -> None:
+    publish_task(site, MODEL)
+    other = SiteFolder(site.root, "site-2")
+    with pytest.raises(RefusedError, match="of site 'site-1'"):
+        read_task(other, TaskId.parse(TASK_ID) or pytest.fail())
+
+
+def test_a_task_under_another_name_is_refused(site: SiteFolder) -> None:
+    publish_task(site, MODEL)
+    other = TaskId("another-run", 3, "train")
+    shutil.copy(site.tasks / f"{TASK_ID}.json", site.tasks / f"{other}.json")
+    with pytest.raises(RefusedError, match="another-run"):
+        read_task(site, other)
+
+
+def test_a_task_that_is_not_there_is_awaited(site: SiteFolder) -> None:
+    with pytest.raises(NotYetError):
+        read_task(site, TaskId("run", 0, "train"))
+
+
+def test_a_task_whose_arrays_are_on_their_way_is_awaited(site: SiteFolder) -> None:
+    published = publish_task(site, MODEL)
+    (site.tasks / TASK_ID / "w.npy").unlink()
+    with pytest.raises(NotYetError, match=r"w\.npy is not there"):
+        read_params(site, published)
+
+
+def test_linked_arrays_are_fine_in_a_task(site: SiteFolder, tmp_path: Path) -> None:
+    published = publish_task(site, MODEL)
+    os.link(site.tasks / TASK_ID / "w.npy", tmp_path / "the copy of another site")
+    np.testing.assert_array_equal(read_params(site, published)["w"], MODEL["w"])
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_large_arrays_can_be_changed_and_the_task_stays_as_it_is(site: SiteFolder, mapped: bool) -> None:
+    published = publish_task(site, {"w": LARGE, "b": MODEL["b"]})
+    for file in (site.tasks / TASK_ID).iterdir():
+        file.chmod(0o444)  # as the simulator's are
+    params = read_params(site, published, mapped=mapped)
+    np.testing.assert_array_equal(params["w"], LARGE)
+    assert params["w"].flags.c_contiguous
+    assert params["w"].flags.owndata is not mapped
+    assert params["b"].flags.owndata
+    params["w"] += 1
+    params["b"] += 1
+    np.testing.assert_array_equal(np.load(site.tasks / TASK_ID / "w.npy"), LARGE)
+    shutil.rmtree(site.tasks / TASK_ID)
+    np.testing.assert_array_equal(params["w"], LARGE + 1)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_large_array_that_is_another_is_awaited(site: SiteFolder, mapped: bool) -> None:
+    published = publish_task(site, {"w": LARGE})
+    with (site.tasks / TASK_ID / "w.npy").open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    with pytest.raises(NotYetError, match="differs from the digest"):
+        read_params(site, published, mapped=mapped)
