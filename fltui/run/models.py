@@ -56,7 +56,13 @@ class StoredModel:
 
 
 class ModelWriter:
-    """Takes a new model, parameter by parameter."""
+    """Takes a new model, parameter by parameter.
+
+    Attributes:
+        stored: what has become of it, once the context of `Models.new` has ended without an error.
+    """
+
+    stored: StoredModel
 
     def __init__(self, folder: Path, names: list[str], *, durable: bool) -> None:
         self._folder = folder
@@ -91,7 +97,7 @@ class Models:
 
     @contextmanager
     def new(self, number: int, names: list[str]) -> Iterator[ModelWriter]:
-        """Write the model that enters round `number`; `load` gives it when the context has ended without an error."""
+        """Write the model that enters round `number`; it is there when the context has ended without an error."""
         beside = self.root / f".round-{number:04}"
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(beside)
@@ -108,6 +114,7 @@ class Models:
         os.replace(beside, self.folder(number))
         if self._durable:
             sync_folder(self.root)
+        writer.stored = StoredModel(self.folder(number), {entry.name: entry for entry in arrays}, about.digest)
 
     def load(self, number: int) -> StoredModel:
         """The model that enters round `number`.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fltui.errors import RunFailedError
@@ -69,6 +69,7 @@ class RunFederation:
 
     def __post_init__(self) -> None:
         self.models = Models(self.folder.models, durable=self.options.durable)
+        self._new: ModelWriter | None = None
         self._expected = self.asked
         self._settled = time.monotonic() + _SETTLING
 
@@ -158,20 +159,23 @@ class RunFederation:
         with self.models.new(rounds.start, list(params)) as new:
             for name, array in params.items():
                 new.add(name, array)
-        return self._saved(rounds.start), rounds
+        return self._saved(rounds.start, new), rounds
 
-    def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
+    @contextmanager
+    def new_model(self, round_number: int, names: list[str]) -> Iterator[ModelWriter]:
         """See `Federation.new_model`."""
-        return self.models.new(round_number, names)
+        with self.models.new(round_number, names) as new:
+            self._new = new
+            yield new
 
     def finish_round(
         self, request: Request, answers: list[Answer], update_norm: float, metrics: dict[str, float]
     ) -> StoredModel:
         """See `Federation.finish_round`."""
         round_ = self.round
-        if round_ is None:
-            raise ValueError("finish_round() follows ask()")
-        model = self._saved(request.round + 1)
+        if round_ is None or self._new is None:
+            raise ValueError("finish_round() follows ask() and new_model()")
+        model = self._saved(request.round + 1, self._new)
         seconds = time.monotonic() - round_.started
         first, last = min(round_.arrivals.values()), max(round_.arrivals.values())
         self.journal.append(
@@ -208,8 +212,8 @@ class RunFederation:
         entries = self.models.load(self.state.next_round).entries
         return {name: f"models/{pointer.name}/{entry.file}" for name, entry in entries.items()}
 
-    def _saved(self, number: int) -> StoredModel:
-        model = self.models.load(number)
+    def _saved(self, number: int, new: ModelWriter) -> StoredModel:
+        model = new.stored
         path = model.folder.relative_to(self.folder.root).as_posix()
         known = self.state.models.get(number)
         if known is None or known.model != model.digest:
