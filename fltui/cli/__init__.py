@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 
 from fltui.errors import BadInputError, ClientError, FltuiError, RunAbortedError
 from fltui.signals import StoppedError, loading, raise_when_stopped
@@ -13,24 +14,29 @@ FAILED, BAD_INPUT, ABORTED, INTERRUPTED = 1, 2, 3, 130
 
 def main() -> None:
     """Run a command; the exit code is 0 completed, 1 failed, 2 bad input, 3 aborted, 130 interrupted."""
-    with loading():
-        from fltui.cli.app import app
-        from fltui.exchange.visible import visible
+    with ExitStack() as ahead:
+        with loading():
+            if sys.argv[1:2] == ["run"]:
+                from fltui.simulator.ahead import started_ahead
 
-    try:
-        raise_when_stopped()
-        app(prog_name="fltui")
-    except FltuiError as error:
-        print(f"error: {visible(str(error))}", file=sys.stderr)
-        sys.exit(exit_code(error))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    except StoppedError as stop:
-        print(f"error: {stop}", file=sys.stderr)
-        sys.exit(stop.exit_code)
-    except BrokenPipeError:  # the reader of our output went away, as with `fltui logs RUN | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
+                ahead.enter_context(started_ahead())
+            from fltui.cli.app import app
+            from fltui.exchange.visible import visible
+
+        try:
+            raise_when_stopped()
+            app(prog_name="fltui")
+        except FltuiError as error:
+            print(f"error: {visible(str(error))}", file=sys.stderr)
+            sys.exit(exit_code(error))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except StoppedError as stop:
+            print(f"error: {stop}", file=sys.stderr)
+            sys.exit(stop.exit_code)
+        except BrokenPipeError:  # the reader of our output went away, as with `fltui logs RUN | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(FAILED)
 
 
 def exit_code(error: FltuiError) -> int:

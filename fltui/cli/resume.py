@@ -57,9 +57,10 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
     if state.mode == "simulator":
         from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
+        from fltui.simulator.processes import local_processes
 
-        with run_keys(job) as keys:
-            local = LocalSites(job, folder, exchange, options.watch, keys)
+        with local_processes() as processes, run_keys(job) as keys:
+            local = LocalSites(job, folder, exchange, options.watch, keys, processes)
             run_engine(Engine(job, folder, exchange, local, options, keys.identity, resumed=True), as_json=as_json)
     else:
         identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)

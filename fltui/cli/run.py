@@ -64,18 +64,21 @@ def run(
 
     Example: fltui run sample_jobs/hello-fedavg-numpy --rounds 10
     """
-    from fltui.server.engine import Engine
-    from fltui.simulator.keys import run_keys
-    from fltui.simulator.local import LocalSites
+    from fltui.simulator.processes import local_processes
 
-    prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
-    options = RunOptions(
-        watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
-    )
-    with run_keys(prepared.job) as keys:
-        fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch, keys)
-        engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity)
-        run_engine(engine, as_json=json)
+    with local_processes() as processes:  # they get ready while the job is prepared
+        from fltui.server.engine import Engine
+        from fltui.simulator.keys import run_keys
+        from fltui.simulator.local import LocalSites
+
+        prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
+        options = RunOptions(
+            watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
+        )
+        with run_keys(prepared.job) as keys:
+            fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch, keys, processes)
+            engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity)
+            run_engine(engine, as_json=json)
 
 
 def server(

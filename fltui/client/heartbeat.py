@@ -20,9 +20,16 @@ _SOONEST = 0.5
 
 
 class Heartbeat:
-    """Writes the status when it changes and at every tick."""
+    """Writes the status when it changes and at every tick.
 
-    def __init__(self, site: SiteFolder, run: str) -> None:
+    Args:
+        site: whose status it is.
+        run: the run it takes part in; empty before it is known.
+        every: least seconds between two writings, but for the first and the last; ticks are twice as far apart.
+    """
+
+    def __init__(self, site: SiteFolder, run: str, every: float = 0.0) -> None:
+        self._soonest, self._tick = max(_SOONEST, every), max(TICK, 2 * every)
         self._site = site
         self._session = secrets.token_hex(4)
         self._host = socket.gethostname()
@@ -51,12 +58,12 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stopped.is_set():
-            self._changed.wait(TICK)
+            self._changed.wait(self._tick)
             if self._stopped.is_set():
                 return
             self._changed.clear()
             self._write()
-            self._stopped.wait(_SOONEST)
+            self._stopped.wait(self._soonest)
 
     def _write(self) -> None:
         with self._lock:

@@ -101,7 +101,7 @@ class Session:
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
-        self._heartbeat = Heartbeat(self.site, self.run)
+        self._heartbeat = Heartbeat(self.site, self.run, config.status_every)
         self._closed = False
         self._ready = False
         if self.run:

@@ -1,4 +1,4 @@
-"""Starts, watches and reaps the sites' script processes on this machine.
+"""The sites of a run on this machine: a script process each.
 
 Every script is the leader of a process group of its own. However the simulator ends, the groups end with it: on an
 orderly end they are asked, then killed; if the simulator is killed, the end of file on a pipe tells every script to
@@ -12,11 +12,11 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
+from fltui.client.__main__ import STDOUT_IS_LOG
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.errors import BadInputError
 from fltui.exchange.collect import read_status
@@ -25,12 +25,13 @@ from fltui.exchange.lock import is_held
 from fltui.exchange.plain import open_plain
 from fltui.exchange.publish import open_site, site_lock
 from fltui.exchange.watch import LONGEST_WAIT, Backoff, WatchMode
-from fltui.job.handover import LIFELINE
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
 from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 from fltui.simulator.keys import NO_KEYS, RunKeys
+from fltui.simulator.launch import Ended, Launch
+from fltui.simulator.processes import Processes, start_processes
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -38,12 +39,15 @@ PATIENCE = 10.0
 IMPATIENCE = 1.0
 """Seconds that scripts have between being asked to end and being killed."""
 
+_EACH = 0.01
+"""Seconds that each script adds to either: they share the processors."""
 
-@dataclass
-class _Site:
-    name: str
-    process: asyncio.subprocess.Process
-    watching: asyncio.Task[None]
+
+_WATCHES = 64
+"""Sites that may each have a watch of their own; a user has 128 of them by default, on Linux."""
+
+_SITES_PER_STATUS = 100
+"""Sites that, together, write one status in a second at most, beside those that change."""
 
 
 class LocalSites:
@@ -60,34 +64,41 @@ class LocalSites:
         exchange: ExchangeFolder,
         watch: WatchMode = WatchMode.AUTO,
         keys: RunKeys | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self._job = job
         self._folder = folder
         self._exchange = exchange
         self._watch = watch
         self._keys = keys or RunKeys()
-        self._sites: list[_Site] = []
+        self._processes = processes
+        self._ended: dict[str, asyncio.Future[Ended]] = {}
         self._dropping: set[asyncio.Task[None]] = set()
         self._ending = False
         self._hurry = asyncio.Event()
-        self._lifeline, self._held = os.pipe()
 
     async def start(self, roster: Roster, wait: Wait, asked: frozenset[str]) -> None:  # noqa: ARG002 - all are started
         """Start every site's script; see `Fleet.start`."""
-        started = {site.name for site in self._sites}
+        if self._processes is None:
+            self._processes = start_processes()
+        if len(self._job.sites) > _WATCHES:
+            self._processes.relay(self._exchange.root, self._watch)
         for name in self._job.sites:
-            if name in roster.dropped | started:
+            if name in roster.dropped or name in self._ended:
                 continue
-            app = self._job.app(name)
-            script = self._folder.job / f"app_{name}" / "custom" / app.executor.task_script_path
+            executor = self._job.app(name).executor
+            script = self._folder.job / f"app_{name}" / "custom" / executor.task_script_path
             roster.join(name)
             if script.is_file():
                 await self._released(name, wait)
-                await self._launch(name, script, app.executor.arguments(), app.executor.params_transfer_type, roster)
+                launch = self._launch(name, script, executor.arguments(), executor.params_transfer_type)
+                ended = self._ended[name] = await self._processes.start(launch)
+                ended.add_done_callback(lambda ended: self._attend_end(ended, roster))
                 if name in roster.dropped:  # while it was being launched
                     self.drop(name)
             else:
-                roster.lose(name, f"its script {app.executor.task_script_path} does not exist")
+                roster.lose(name, f"its script {executor.task_script_path} does not exist")
+            await asyncio.sleep(0)  # whoever has ended, or asks for something, is heard between many starts
 
     async def _released(self, name: str, wait: Wait) -> None:
         """Wait until no script of a simulator that was killed holds the site any more; it ends by itself, soon."""
@@ -96,9 +107,8 @@ class LocalSites:
         while is_held(lock) and time.monotonic() < deadline:
             await wait(backoff.next())
 
-    async def _launch(
-        self, name: str, script: Path, arguments: list[str], transfer: TransferType, roster: Roster
-    ) -> None:
+    def _launch(self, name: str, script: Path, arguments: list[str], transfer: TransferType) -> Launch:
+        """Prepare a site's folders and its log."""
         site = self._exchange.site(name)
         try:
             open_site(site, "site")
@@ -107,6 +117,8 @@ class LocalSites:
                 raise error.__cause__ from None
             raise
         log = site.log(self._folder.run)
+        os.close(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+        _second_name(log, self._folder.logs / f"{name}.log")
         config = ClientConfig(
             site=name,
             exchange=str(self._exchange.root),
@@ -115,44 +127,27 @@ class LocalSites:
             watch=self._watch,
             durability=Durability.PROCESS,
             require_signatures=self._job.require_signatures,
+            mapped=True,
+            status_every=len(self._job.sites) / _SITES_PER_STATUS,
         )
-        custom = str(self._folder.job / f"app_{name}" / "custom")
-        paths = [custom, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {
-            **os.environ,
-            **config.environment(),
-            "FLTUI_KEYS": str(self._keys.folders.get(name, NO_KEYS)),
-            LIFELINE: str(self._lifeline),
-            "FLTUI_STDOUT_IS_LOG": "1",
-            "PYTHONPATH": os.pathsep.join(paths),
-        }
-        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "fltui.client",
-                str(script),
-                *arguments,
-                env=environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=fd,
-                stderr=fd,
-                start_new_session=True,
-                pass_fds=(self._lifeline,),
-            )
-        finally:
-            os.close(fd)
-        _second_name(log, self._folder.logs / f"{name}.log")
-        watching = asyncio.create_task(self._watch_over(name, process, roster))
-        self._sites.append(_Site(name, process, watching))
+        return Launch(
+            site=name,
+            script=str(script),
+            arguments=arguments,
+            environment={
+                **config.environment(),
+                "FLTUI_KEYS": str(self._keys.folders.get(name, NO_KEYS)),
+                STDOUT_IS_LOG: "1",
+            },
+            custom=str(self._folder.job / f"app_{name}" / "custom"),
+            log=str(log),
+            tasks=str(site.tasks),
+        )
 
-    async def _watch_over(self, name: str, process: asyncio.subprocess.Process, roster: Roster) -> None:
-        code = await process.wait()
-        _signal_group(process.pid, signal.SIGKILL)  # what the script started and left behind
+    def _attend_end(self, ended: asyncio.Future[Ended], roster: Roster) -> None:
         if not self._ending:
-            roster.lose(name, self._cause(name, process.pid, code))
+            found = ended.result()
+            roster.lose(found.site, found.reason or self._cause(found.site, found.pid, found.code))
 
     def _cause(self, name: str, pid: int, code: int) -> str:
         status = read_status(self._exchange.site(name))
@@ -175,7 +170,7 @@ class LocalSites:
 
     def drop(self, site: str) -> None:
         """End a site's script and what it started."""
-        task = asyncio.create_task(_end([found for found in self._sites if found.name == site]))
+        task = asyncio.create_task(self._end([site]))
         self._dropping.add(task)
         task.add_done_callback(self._dropping.discard)
 
@@ -186,22 +181,30 @@ class LocalSites:
     async def stop(self, *, patient: bool) -> None:
         """End all scripts and what they started; see `Fleet.stop`."""
         self._ending = True
-        watches = [site.watching for site in self._sites]
         try:
-            if patient and watches:
+            if patient and self._ended:
                 hurry = asyncio.create_task(self._hurry.wait())
-                ended = asyncio.create_task(asyncio.wait(watches))
-                await asyncio.wait({hurry, ended}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                ended = asyncio.create_task(asyncio.wait(self._ended.values()))
+                await asyncio.wait(
+                    {hurry, ended}, timeout=_time_for(self._ended, PATIENCE), return_when=asyncio.FIRST_COMPLETED
+                )
                 hurry.cancel()
                 ended.cancel()
-            await _end(self._sites)
+            await self._end(self._ended)
             if self._dropping:
                 await asyncio.wait(self._dropping)
         finally:
-            for fd in (self._held, self._lifeline):
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+            if self._processes is not None:
+                await self._processes.close()
             self._keep_logs()
+
+    async def _end(self, sites: Collection[str]) -> None:
+        """Ask the sites' process groups to end, then kill them."""
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            alive = {site: self._ended[site] for site in sites if site in self._ended and not self._ended[site].done()}
+            if alive and self._processes is not None:
+                self._processes.signal(alive, sent)
+                await asyncio.wait(alive.values(), timeout=_time_for(alive, IMPATIENCE))
 
     def _keep_logs(self) -> None:
         """Give the run a copy of each log that it only has a link to: it is to be sealed with what the log says now."""
@@ -212,19 +215,8 @@ class LocalSites:
                     _copy(self._exchange.site(name).log(self._folder.run), second)
 
 
-async def _end(sites: list[_Site]) -> None:
-    """Ask the sites' process groups to end, then kill them."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        alive = [site for site in sites if not site.watching.done()]
-        for site in alive:
-            _signal_group(site.process.pid, sent)
-        if alive:
-            await asyncio.wait([site.watching for site in alive], timeout=IMPATIENCE)
-
-
-def _signal_group(pid: int, sent: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, sent)
+def _time_for(sites: Collection[str], seconds: float) -> float:
+    return seconds + _EACH * len(sites)
 
 
 def _second_name(log: Path, second: Path) -> None:

@@ -39,6 +39,14 @@ def test_a_variable_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert (config.site, config.exchange) == ("a", "/two")
 
 
+@pytest.mark.parametrize("value", ["2.5", 2.5])
+def test_statuses_can_be_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | float) -> None:
+    (tmp_path / "client.json").write_text(json.dumps({"site": "a", "status_every": value}))
+    assert load_config(tmp_path / "client.json").status_every == 2.5
+    monkeypatch.setenv("FLTUI_STATUS_EVERY", "0.0")
+    assert load_config(tmp_path / "client.json").status_every == 0
+
+
 def test_no_site_is_an_error() -> None:
     with pytest.raises(BadInputError, match="set FLTUI_SITE"):
         load_config()
@@ -53,6 +61,9 @@ def test_no_site_is_an_error() -> None:
         b'{"site": "a", "transfer": "HALF"}',
         b'{"site": "a", "x": "y"}',
         b'{"site": "a", "require_signatures": "maybe"}',
+        b'{"site": "a", "status_every": -1}',
+        b'{"site": "a", "status_every": "often"}',
+        b'{"site": "a", "status_every": "nan"}',
         b'{"site": true}',
         b'{"site": "\xff"}',
     ],

@@ -1,0 +1,84 @@
+"""Starts the fork server before this process loads what it needs itself, so that both load at the same time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Lifeline:
+    """A pipe that nobody writes into: its end of file tells the scripts that the simulator is gone.
+
+    Attributes:
+        fd: the end for the scripts.
+    """
+
+    def __init__(self) -> None:
+        self.fd, self._held = os.pipe()
+
+    def close(self) -> None:
+        """Tell them; a second call does nothing."""
+        for fd in (self._held, self.fd):
+            if fd >= 0:
+                os.close(fd)
+        self.fd = self._held = -1
+
+
+class ForkServer:
+    """The process of a fork server that loads what it needs, see `fltui.simulator.forkserver`.
+
+    Attributes:
+        process: the process.
+        control: the socket to it.
+        lifeline: held for its scripts.
+        environment: the variables that it has.
+    """
+
+    def __init__(self) -> None:
+        self.lifeline = Lifeline()
+        self.control, theirs = socket.socketpair()
+        self.environment = dict(os.environ)
+        with theirs:
+            fds = (theirs.fileno(), self.lifeline.fd)
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "fltui.simulator.forkserver", *map(str, fds)],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=fds,
+                # In a session of its own: Ctrl-C is for the simulator, which then ends everything in good order.
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End it at once, and the scripts that follow the lifeline; a second call does nothing."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.lifeline.close()
+
+
+_ahead: list[ForkServer] = []
+
+
+@contextmanager
+def started_ahead() -> Iterator[None]:
+    """Have a fork server, where there can be one, for `fork_server` to give; if nobody asks, it ends with this."""
+    if sys.platform == "linux":
+        _ahead.append(ForkServer())
+    try:
+        yield
+    finally:
+        while _ahead:  # it came to nothing
+            server = _ahead.pop()
+            server.control.close()
+            server.kill()
+
+
+def fork_server() -> ForkServer:
+    """The one that was started ahead, or a new one; who calls it has to end it."""
+    return _ahead.pop() if _ahead else ForkServer()

@@ -1,0 +1,136 @@
+"""The quick way: a fork server starts the sites' processes, see `fltui.simulator.forkserver`. This is its other end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from fltui.exchange.watch import WatchMode
+from fltui.simulator.ahead import fork_server
+from fltui.simulator.launch import Ended, Launch, Relay, Send, Started, kill_group
+
+_PATIENCE = 5.0
+"""Seconds that the fork server has for its end."""
+
+_MOMENT = 1.0
+"""Seconds that killed processes have for theirs."""
+
+_told = msgspec.json.Decoder(Started | Ended)
+
+
+class Forked:
+    """See `Processes`. The fork server loads what it needs when this is made, if not before."""
+
+    def __init__(self) -> None:
+        self._server = fork_server()
+        self._pids: dict[str, int] = {}
+        self._sites: dict[str, asyncio.Future[Ended]] = {}
+        self._asked: list[bytes] = []
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._gone = ""
+        """Why no process can be started any more."""
+
+    def relay(self, root: Path, mode: WatchMode) -> None:
+        """See `Processes.relay`."""
+        self._ask(Relay(str(root), mode))
+
+    async def start(self, launch: Launch) -> asyncio.Future[Ended]:
+        """See `Processes.start`. Nobody waits for the fork server here."""
+        ended = self._sites[launch.site] = asyncio.get_running_loop().create_future()
+        if self._gone:
+            ended.set_result(Ended(launch.site, 0, 0, self._gone))
+            return ended
+        if self._writer is None:
+            reader, self._writer = await asyncio.open_unix_connection(sock=self._server.control)
+            self._reading = asyncio.create_task(self._listen(reader))
+            self._writer.writelines(self._asked)
+            self._asked.clear()
+        self._ask(self._whole(launch))
+        with contextlib.suppress(ConnectionError):  # whoever listens has noticed
+            await self._writer.drain()
+        return ended
+
+    def _whole(self, launch: Launch) -> Launch:
+        """With what has changed among the variables of this process since it started the fork server."""
+        before = self._server.environment
+        changed = {name: value for name, value in os.environ.items() if before.get(name) != value}
+        gone = [name for name in before if name not in os.environ]
+        return msgspec.structs.replace(launch, environment={**changed, **launch.environment}, unset=gone)
+
+    def signal(self, sites: Iterable[str], sent: signal.Signals) -> None:
+        """See `Processes.signal`. The fork server sends it: it knows which processes are still theirs."""
+        self._ask(Send([site for site in sites if site in self._sites], sent))
+
+    def _ask(self, request: Launch | Relay | Send) -> None:
+        line = msgspec.json.encode(request) + b"\n"
+        if self._writer is None:
+            self._asked.append(line)
+        elif not self._gone:
+            self._writer.write(line)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(ConnectionError):
+            async for line in reader:
+                told = _told.decode(line)
+                if isinstance(told, Started):
+                    self._pids[told.site] = told.pid
+                else:
+                    self._end(told)
+        self._bury()
+
+    def _bury(self) -> None:
+        """The fork server is dead or about to be: what it has started must not outlive it."""
+        code = self._server.process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._gone = f"the fork server that starts and ends the scripts (process {self._server.process.pid}) {how}"
+        self._server.lifeline.close()  # for one that it started and could not tell of
+        left = [site for site, ended in self._sites.items() if not ended.done()]
+        _kill_groups(self._pids.values())
+        for site in left:
+            self._end(Ended(site, self._pids.get(site, 0), 0, self._gone))
+
+    def _end(self, told: Ended) -> None:
+        self._pids.pop(told.site, None)
+        if not self._sites[told.site].done():
+            self._sites[told.site].set_result(told)
+
+    async def close(self) -> None:
+        """See `Processes.close`."""
+        if self._writer is not None and self._reading is not None:
+            with contextlib.suppress(OSError):  # nobody listens any more
+                self._writer.write_eof()
+            await asyncio.wait([self._reading], timeout=_PATIENCE)
+            self._writer.close()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """See `Processes.abandon`."""
+        if self._writer is None:
+            self._server.control.close()
+        self._server.kill()
+        _kill_groups(self._pids.values())
+        self._pids.clear()
+
+
+def _kill_groups(pids: Iterable[int]) -> None:
+    """Kill groups whose leaders are no children of this process, and wait a moment for the leaders' end."""
+    fds = []
+    for pid in pids:
+        with contextlib.suppress(OSError):  # it is dead, and waited for
+            fds.append(os.pidfd_open(pid))
+        kill_group(pid)
+    until = time.monotonic() + _MOMENT
+    for fd in fds:
+        ended = select.poll()
+        ended.register(fd, select.POLLIN)
+        ended.poll(max(until - time.monotonic(), 0) * 1e3)
+        os.close(fd)

@@ -1,0 +1,61 @@
+"""``python -P -m fltui.simulator.forkserver CONTROL LIFELINE``: has everything loaded that the process of a site needs.
+
+It forks for each site. What comes out of a fork goes on as ``python -P -m fltui.client`` would, to the end; only what
+is loaded is already there, in memory that is shared as long as nobody writes into it.
+
+It has one thread, and knows nothing of the job or the server. `CONTROL` is a socket to whoever asks for processes:
+the end of file there ends it, with all that it started. `LIFELINE` is for the scripts, see `fltui.client.__main__`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+PRELOADED = (
+    "argparse",
+    "fltui.client.__main__",
+    "fltui.simulator.births",
+    "fltui.simulator.parting",
+    "numpy.random",
+    "watchdog.observers.inotify_c",
+)
+"""What a script's process loads in any case, or so often that it is better to have it."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> NoReturn:
+    """Serve; in the process of a site, run its script."""
+    control, lifeline = (int(text) for text in sys.argv[1:3])
+    _die_with_parent(signal.SIGKILL)
+    for name in PRELOADED:
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in the process of a site would write into every page
+    _die_with_parent(0)
+    from fltui.simulator.births import Server
+
+    server = Server(control, lifeline)  # kept, also where it is of no use: to take it apart would cost a site memory
+    birth = server.serve()
+    if birth is None:
+        os._exit(0)
+    birth.become()
+    from fltui.client.__main__ import main
+    from fltui.simulator.parting import end
+
+    end(main(), birth.modules)
+
+
+def _die_with_parent(sent: int) -> None:
+    """As long as things are loaded there is nothing to end in order, and nobody to see that the other end closes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sent)
+
+
+if __name__ == "__main__":
+    main()
