@@ -9,8 +9,8 @@ import socket
 import threading
 
 from fltui.exchange.layout import PROTOCOL, SiteFolder
-from fltui.exchange.manifest import SiteActivity, Status
-from fltui.exchange.publish import put_document
+from fltui.exchange.manifest import SiteActivity, Status, encode
+from fltui.exchange.publish import end_turns, replace_in_turns
 
 TICK = 1.0
 """Seconds between two writings while nothing changes."""
@@ -55,6 +55,8 @@ class Heartbeat:
             self._thread.join()
         self._now = (state, run, "", reason)
         self._write()
+        with contextlib.suppress(OSError):
+            end_turns(self._site.status, self._site.staging("site"))
 
     def _beat(self) -> None:
         while not self._stopped.is_set():
@@ -82,4 +84,4 @@ class Heartbeat:
                 self._host,
             )
             with contextlib.suppress(OSError):  # a full disk must not end the training; the next tick tries again
-                put_document(status, self._site.status, self._site.staging("site"))
+                replace_in_turns(encode(status), self._site.status, self._site.staging("site"), self._counter)

@@ -114,9 +114,13 @@ class Folder:
 
         It is not moved there: watchdog holds all later events back for half a second after a file has left a folder.
         """
-        with contextlib.suppress(OSError):
-            os.link(self._at(name), aside._at(spare), src_dir_fd=self.fd, dst_dir_fd=aside.fd, follow_symlinks=False)
+        aside.link_from(self, name, spare)
         self.remove(name)
+
+    def link_from(self, source: Folder, name: str, second: str) -> None:
+        """Give a file of another folder a second name here, if it is there, the name is free and the disk can."""
+        with contextlib.suppress(OSError):
+            os.link(source._at(name), self._at(second), src_dir_fd=source.fd, dst_dir_fd=self.fd, follow_symlinks=False)
 
     def take(self, name: str, source: Folder, old: str) -> None:
         """Give what is `old` in `source` a new place here, in place of what is there."""

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,13 +60,18 @@ def header(dtype: str, shape: Sequence[int]) -> bytes:
     Raises:
         RefusedError: the dtype does not travel or the shape has too many axes.
     """
+    return _header(dtype, tuple(shape))
+
+
+@lru_cache(1024)
+def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
     if dtype not in DTYPES:
         raise RefusedError(f"dtype {dtype[:40]!r} does not travel; these do: {', '.join(sorted(DTYPES))}")
     if len(shape) > MAX_RANK:
         raise RefusedError(f"an array of {len(shape)} axes does not travel; {MAX_RANK} axes are the most")
     if any(axis >= _LONGEST_AXIS for axis in shape):
         raise RefusedError("an array of that shape fits on no disk")
-    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {tuple(shape)!r}, }}"
+    text = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
     if shape:
         text += " " * max(0, _GROWTH - len(repr(shape[0])))
     padding = _ALIGN - (10 + len(text) + 1) % _ALIGN

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fltui.errors import ExchangeError
 from fltui.exchange.about import read_about
-from fltui.exchange.layout import HIDDEN, ExchangeFolder
+from fltui.exchange.layout import ABOUT, HIDDEN, ExchangeFolder
 from fltui.exchange.mount import mount_of
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -39,10 +39,9 @@ def exchange_id(exchange: Path) -> str | None:
     Raises:
         OSError: this process may open no more files.
     """
-    about = ExchangeFolder(exchange)
     try:
-        found = about.about.lstat()
-        return _id_of(about, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+        found = os.lstat(os.path.join(exchange, ABOUT))  # noqa: PTH118 - asked for at every look
+        return _id_of(exchange, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except ExchangeError:
         return None
     except OSError as error:
@@ -52,8 +51,8 @@ def exchange_id(exchange: Path) -> str | None:
 
 
 @lru_cache(64)
-def _id_of(exchange: ExchangeFolder, looks: tuple[int, ...]) -> str:  # noqa: ARG001 - what looks the same is not read again
-    return read_about(exchange).exchange_id
+def _id_of(exchange: Path, looks: tuple[int, ...]) -> str:  # noqa: ARG001 - what looks the same is not read again
+    return read_about(ExchangeFolder(exchange)).exchange_id
 
 
 def is_away(exchange: Path) -> bool:

@@ -90,6 +90,31 @@ def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool) -> 
         raise
 
 
+def replace_in_turns(data: bytes, target: Path, staging: Path, turn: int) -> None:
+    """Replace a file that is replaced all the time by two that take turns; see `put_bytes`, and `spare_of` for why.
+
+    Args:
+        data: the content.
+        target: the name of the file.
+        staging: where the one of the two is that has not its turn; `end_turns` removes it.
+        turn: one more each time.
+    """
+    mine, other = (f"{target.name}.{number % 2}" for number in (turn, turn + 1))
+    folder, aside = Folder(target.parent), Folder(staging)
+    if (fd := aside.rewrite(mine)) is None:
+        aside.remove(mine)
+        fd = aside.create(mine)
+    _fill(fd, data, aside, mine, durable=False)
+    aside.link_from(folder, target.name, other)
+    folder.take(target.name, aside, mine)
+
+
+def end_turns(target: Path, staging: Path) -> None:
+    """Remove what `replace_in_turns` keeps."""
+    for number in range(2):
+        Folder(staging).remove(f"{target.name}.{number}")
+
+
 def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durable: bool = False) -> None:
     """Publish a manifest or status; see `put_bytes`."""
     put_bytes(encode(document), target, staging, durable=durable)

@@ -46,7 +46,7 @@ _EACH = 0.01
 _WATCHES = 64
 """Sites that may each have a watch of their own; a user has 128 of them by default, on Linux."""
 
-_SITES_PER_STATUS = 100
+_SITES_PER_STATUS = 32
 """Sites that, together, write one status in a second at most, beside those that change."""
 
 

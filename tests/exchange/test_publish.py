@@ -13,12 +13,14 @@ from fltui.exchange.manifest import End, ExchangeAbout, decode, encode
 from fltui.exchange.publish import (
     check_exchange,
     copy_file,
+    end_turns,
     open_exchange,
     open_site,
     put_arrays,
     put_bytes,
     put_document,
     remove_published,
+    replace_in_turns,
     show_server_key,
     spare_of,
     spare_published,
@@ -52,6 +54,30 @@ def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path: Path, staging: Path) 
     with (tmp_path / "a.json").open("rb") as reader:
         put_bytes(b"new", tmp_path / "a.json", staging)
         assert reader.read() == b"old"
+
+
+def test_a_file_that_is_replaced_all_the_time_is_one_of_two(tmp_path: Path, staging: Path) -> None:
+    target, seen = tmp_path / "status.json", set()
+    for turn in range(6):
+        data = b"x" * (6 - turn)
+        replace_in_turns(data, target, staging, turn)
+        assert target.read_bytes() == data
+        assert target.stat().st_nlink == 1
+        seen.add(target.stat().st_ino)
+    assert len(seen) == 2
+    end_turns(target, staging)
+    assert list(staging.iterdir()) == []
+    replace_in_turns(b"again", target, staging, 6)
+    assert target.read_bytes() == b"again"
+
+
+def test_one_of_two_that_somebody_holds_is_not_written_over(tmp_path: Path, staging: Path) -> None:
+    target = tmp_path / "status.json"
+    for turn in range(2):
+        replace_in_turns(b"old", target, staging, turn)
+    (tmp_path / "held").hardlink_to(staging / "status.json.0")
+    replace_in_turns(b"new", target, staging, 2)
+    assert (target.read_bytes(), (tmp_path / "held").read_bytes()) == (b"new", b"old")
 
 
 def test_a_document_is_published_as_it_is_encoded(tmp_path: Path, staging: Path) -> None:

@@ -165,6 +165,8 @@ SITE = (
     "make staged result manifest",
     "write staged result manifest",
     "rename result manifest",
+    "link staged status",
+    "cut staged status",
     "retire results",
     "link spare result manifest",
     "remove result manifest",
@@ -174,6 +176,7 @@ SITE = (
     "remove result array",
     "remove result arrays",
     "remove spare result manifest",
+    "remove staged status",
     "remove site lock",
 )
 """The script of a site, from its start to its end."""
