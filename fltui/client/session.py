@@ -54,6 +54,9 @@ from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
 from fltui.signals import StoppedError
 
+_LARGE = 1 << 20
+"""Bytes of a model whose results are taken back before the next one is written, not while the site waits."""
+
 _SAY_WAITING = 2.0
 """Seconds of waiting for a first task after which a person is told what is awaited."""
 
@@ -150,6 +153,8 @@ class Session:
         told = bool(self.run)
         while True:
             if self._look():
+                if self.task is not None and sum(entry.size for entry in self.task.arrays) > _LARGE:
+                    self._retire(self._there)  # its place is to be had before the next result needs more
                 return True
             if self.ended:
                 return False
@@ -472,7 +477,8 @@ class Session:
         gone = {*self._left, *self._answered}.difference(there)
         if not gone:
             return
-        gone.discard(max({*self._left, *self._answered}))
+        if self.task is None:  # the newest stays for people to look at
+            gone.discard(max({*self._left, *self._answered}))
         with contextlib.suppress(OSError):  # the share is away: another time
             for task in sorted(gone):
                 if self._spare or self._durable:

@@ -13,6 +13,10 @@ from fltui.run.models import Models
 from fltui.run.options import RunOptions
 from fltui.server.round import Round
 
+_MOST_KEPT = 1 << 30
+"""Bytes of arrays of finished rounds that stay in the exchange for people to look at. More would keep a disk busy with
+what nobody reads."""
+
 
 class Retention:
     """Clears away, not when a round ends but while the sites work on the next.
@@ -52,7 +56,10 @@ class Retention:
             for digest in done.stored - in_use:
                 self._folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
         number = done.request.round
-        while self._tasks and self._tasks[0][1].round <= number - self._options.keep_rounds:
+        keep = min(self._options.keep_rounds, _MOST_KEPT // max(1, done.bytes_in_exchange))
+        if current is None or current is done:  # the last round
+            keep = max(keep, 1)
+        while self._tasks and self._tasks[0][1].round <= number - keep:
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:

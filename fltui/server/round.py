@@ -144,6 +144,11 @@ class Round:
         """Size of the arrays sent."""
         return len(self.published) * self.request.model.size
 
+    @property
+    def bytes_in_exchange(self) -> int:
+        """What its arrays take there, those of results with them."""
+        return self.bytes_in + (self.request.model.size if self.place.link else self.bytes_out)
+
     async def collect(self, wait: Callable[[float], Awaitable[set[str]]]) -> list[Answer]:
         """Ask, wait and take in.
 

@@ -20,8 +20,8 @@ from typing import NoReturn
 PRELOADED = (
     "argparse",
     "fltui.client.__main__",
-    "fltui.simulator.births",
-    "fltui.simulator.parting",
+    "fltui.simulator.forking",
+    "fltui.simulator.ending",
     "numpy.random",
     "watchdog.observers.inotify_c",
 )
@@ -39,7 +39,7 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()  # a collection in the process of a site would write into every page
     _die_with_parent(0)
-    from fltui.simulator.births import Server
+    from fltui.simulator.forking import Server
 
     server = Server(control, lifeline)  # kept, also where it is of no use: to take it apart would cost a site memory
     birth = server.serve()
@@ -47,7 +47,7 @@ def main() -> NoReturn:
         os._exit(0)
     birth.become()
     from fltui.client.__main__ import main
-    from fltui.simulator.parting import end
+    from fltui.simulator.ending import end
 
     end(main(), birth.modules)
 

@@ -308,6 +308,19 @@ def test_the_folder_of_a_result_that_has_gone_is_taken_by_the_next(site: SiteFol
     assert sorted(path.name for path in site.results.iterdir()) == [task.task_id, f"{task.task_id}.json"]
 
 
+def test_a_large_result_makes_way_for_the_next_one(site: SiteFolder, session: Session) -> None:
+    large = np.zeros(300_000, np.float32)
+    for number in range(2):
+        publish(site, number, {"numpy_key": large})
+        if number:
+            remove_published(site.tasks, str(TaskId(RUN, 0, "train")))
+        session.receive()
+        found = {path.name: path.stat().st_ino for path in site.results.glob("*/*.npy")}
+        session.send(FLModel(params={"numpy_key": large}))
+    assert {path.name: path.stat().st_ino for path in site.results.glob("*/*.npy")} == found
+    assert len(list(site.results.iterdir())) == 2
+
+
 def test_results_of_a_script_that_was_killed_go_with_their_tasks(site: SiteFolder, session: Session) -> None:
     for number in range(2):
         publish(site, number, {})

@@ -16,9 +16,10 @@ from fltui.server.retention import Retention
 from fltui.server.round import Round
 
 
-def over(number: int, *stored: str) -> Round:
-    """A round that took in some arrays, by their digests."""
-    return cast(Round, SimpleNamespace(request=SimpleNamespace(round=number, start_round=0), stored=set(stored)))
+def over(number: int, *stored: str, size: int = 0) -> Round:
+    """A round that took in some arrays, by their digests, and left so many bytes in the exchange."""
+    request = SimpleNamespace(round=number, start_round=0)
+    return cast(Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size))
 
 
 class Kept:
@@ -82,6 +83,21 @@ def test_one_folder_stays_empty_for_the_next_task_of_a_site(tmp_path: Path) -> N
     ]
     kept.retention.finish()
     assert kept.tasks == [2]
+
+
+@pytest.mark.parametrize(("size", "keep"), [(1, 3), (400 << 20, 2), (600 << 20, 1), (1 << 40, 0)])
+def test_of_large_models_fewer_rounds_stay_and_at_last_one(tmp_path: Path, size: int, keep: int) -> None:
+    kept = Kept(tmp_path, keep_rounds=3)
+    for number in range(6):
+        kept.publish(number)
+    kept.retention.finished(over(4, size=size))
+    kept.retention.sweep(over(5))
+    kept.retention.finish()
+    assert kept.tasks == [*range(5 - keep, 5), 5]
+    kept.retention.finished(over(5, size=size))
+    kept.retention.sweep(None)
+    kept.retention.finish()
+    assert kept.tasks == [*range(6 - max(keep, 1), 6)]
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [0, 6]), (2, [0, 5, 6]), (9, [0, 1, 2, 3, 4, 5, 6])])
