@@ -45,6 +45,14 @@ class Retention:
     def finished(self, done: Round) -> None:
         """A round is over and its books are closed."""
         self._done = done
+        if self._kept(done) == 0:  # what comes next has its place on the disk and in memory
+            self.sweep(None)
+
+    def _kept(self, done: Round) -> int:
+        """How many rounds of the size of one that is over stay, with that one."""
+        kept = min(self._options.keep_rounds, _MOST_KEPT // max(1, done.bytes_in_exchange))
+        request = done.request
+        return max(kept, 1) if request.round + 1 == request.start_round + request.total_rounds else kept
 
     def sweep(self, current: Round | None) -> None:
         """Clear away what the last finished round needed; `current` is the round that runs."""
@@ -56,10 +64,7 @@ class Retention:
             for digest in done.stored - in_use:
                 self._folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
         number = done.request.round
-        keep = min(self._options.keep_rounds, _MOST_KEPT // max(1, done.bytes_in_exchange))
-        if current is None or current is done:  # the last round
-            keep = max(keep, 1)
-        while self._tasks and self._tasks[0][1].round <= number - keep:
+        while self._tasks and self._tasks[0][1].round <= number - self._kept(done):
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:

@@ -18,7 +18,7 @@ from fltui.server.round import Round
 
 def over(number: int, *stored: str, size: int = 0) -> Round:
     """A round that took in some arrays, by their digests, and left so many bytes in the exchange."""
-    request = SimpleNamespace(round=number, start_round=0)
+    request = SimpleNamespace(round=number, start_round=0, total_rounds=6)
     return cast(Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size))
 
 
