@@ -88,7 +88,7 @@ class Session:
         self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
-        self._fresh = False
+        self._fresh = self._seen = False
         self._there: list[TaskId] = []
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
@@ -151,11 +151,17 @@ class Session:
         started = time.monotonic()
         backoff = Backoff()
         told = bool(self.run)
+        # All that was there has been seen when the task was taken that is now answered; what has come since gives a
+        # hint, or is looked for in a moment.
+        seen = self._seen and self.task is None and timeout is None and self._hints.fileno() is not None
+        self._seen = False
         while True:
-            if self._look():
+            if not seen and self._look():
+                self._seen = True
                 if self.task is not None and sum(entry.size for entry in self.task.arrays) > _LARGE:
                     self._retire(self._there)  # its place is to be had before the next result needs more
                 return True
+            seen = False
             if self.ended:
                 return False
             waited = time.monotonic() - started

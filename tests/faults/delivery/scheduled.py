@@ -93,6 +93,10 @@ class _Ears:
         """See `Hints.add`."""
         self.folders.add(str(folder))
 
+    def fileno(self) -> int:
+        """See `Hints.fileno`: there may be hints."""
+        return -1
+
     def renew(self) -> None:
         """See `Hints.renew`."""
 

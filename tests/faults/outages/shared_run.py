@@ -71,6 +71,9 @@ class _Deaf:
     def add(self, folder: Path) -> None:
         """See `Hints.add`."""
 
+    def fileno(self) -> None:
+        """See `Hints.fileno`."""
+
     def renew(self) -> None:
         """See `Hints.renew`."""
 
