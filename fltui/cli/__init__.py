@@ -17,7 +17,7 @@ def main() -> None:
     with ExitStack() as ahead:
         with loading():
             if sys.argv[1:2] == ["run"]:
-                from fltui.simulator.ahead import started_ahead
+                from fltui.simulator.forkserver.ahead import started_ahead
 
                 ahead.enter_context(started_ahead())
             from fltui.cli.app import app

@@ -56,7 +56,7 @@ class Heartbeat:
         self._now = (state, run, "", reason)
         self._write()
         with contextlib.suppress(OSError):
-            end_turns(self._site.status, self._site.staging("site"))
+            end_turns(self._site.status, self._site.staging("site"), self._session)
 
     def _beat(self) -> None:
         while not self._stopped.is_set():
@@ -84,4 +84,6 @@ class Heartbeat:
                 self._host,
             )
             with contextlib.suppress(OSError):  # a full disk must not end the training; the next tick tries again
-                replace_in_turns(encode(status), self._site.status, self._site.staging("site"), self._counter)
+                replace_in_turns(
+                    encode(status), self._site.status, self._site.staging("site"), self._session, self._counter
+                )

@@ -47,6 +47,12 @@ _STATUS_LIMIT = 1 << 16
 _WORTH_MAPPING = 1 << 20
 """Bytes from which on it costs less to map a file than to copy it into memory."""
 
+_HAS_PROC = Path("/proc/self/fd").is_dir()
+"""Whether there is a name for a file that is open, whatever became of its own."""
+
+_MOST_MAPPED = 64
+"""Arrays of a model that are mapped, the largest: each keeps a descriptor."""
+
 LARGEST_WEIGHT = 2.0**53
 """A weight is a count of steps or samples; beyond this a float64 cannot count."""
 
@@ -66,8 +72,11 @@ def read_task(site: SiteFolder, task_id: TaskId, identity: Identity = NOBODY) ->
         NotYetError, RefusedError: see `decode`.
     """
     where = f"tasks/{task_id}.json"
-    with open_beneath(site.root, "tasks", f"{task_id}.json") as fd:
+    # While the server takes a task back, its manifest has a second name, under which the next one is written over it.
+    with open_beneath(site.root, "tasks", f"{task_id}.json", links=None) as fd:
         data = read_bytes(fd, MANIFEST_LIMIT, where)
+        if not _leads_to(site.task(task_id), fd):
+            raise NotYetError(f"{where} was taken back")
     task = decode(data, Task, where)
     if not data.endswith(b"\n"):
         # Whole JSON and not the whole file: the answer would name the digest of something that was never published.
@@ -77,6 +86,14 @@ def read_task(site: SiteFolder, task_id: TaskId, identity: Identity = NOBODY) ->
         raise RefusedError(f"{where} holds the task {task.task_id[:200]!r} of site {task.site[:80]!r}")
     _check_files(task.arrays, where)
     return task, digest(data)
+
+
+def _leads_to(path: Path, fd: int) -> bool:
+    """Whether a name still leads to the file that is open."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(fd))
+    except OSError:
+        return False
 
 
 def read_params(site: SiteFolder, task: Task, *, mapped: bool = False) -> Params:
@@ -91,12 +108,13 @@ def read_params(site: SiteFolder, task: Task, *, mapped: bool = False) -> Params
         NotYetError, RefusedError: as `read_checked`.
     """
     params: Params = {}
+    largest = sorted(task.arrays, key=lambda entry: entry.size, reverse=True)[:_MOST_MAPPED] if mapped else ()
+    worth = {entry.name for entry in largest if entry.size >= _WORTH_MAPPING}
     for entry in task.arrays:
         where = f"tasks/{task.task_id}/{entry.file}"
         # The simulator gives all sites links to one read-only copy, so here a file may have many names.
         with open_beneath(site.root, "tasks", task.task_id, entry.file, links=None) as fd:
-            read = map_checked if mapped and entry.size >= _WORTH_MAPPING else read_array
-            params[entry.name] = read(fd, entry, where)
+            params[entry.name] = (map_checked if entry.name in worth else read_array)(fd, entry, where)
     return params
 
 
@@ -215,7 +233,7 @@ def store_arrays(
             if link:
                 read_checked(fd, entry, elements.look, where)
                 elements.check(entry, where)
-                if _link(fd, store / f"{entry.blake3}.npy"):
+                if _link(fd, site.results / result.task_id / entry.file, store / f"{entry.blake3}.npy"):
                     copied.arrays.add(key)
                     continue
                 os.lseek(fd, 0, os.SEEK_SET)
@@ -265,16 +283,23 @@ def _copy_array(fd: int, entry: ArrayEntry, store: Path, where: str, elements: E
         raise
 
 
-def _link(fd: int, target: Path) -> bool:
-    """Give the very file that is open a second name; False where that cannot be."""
+def _link(fd: int, path: Path, target: Path) -> bool:
+    """Give the file that is open, and was at `path` when it was opened, a second name; False where that cannot be."""
     try:
-        # With a descriptor of a folder, of which an absolute path makes no use, Python follows the link to the file.
-        os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd, follow_symlinks=True)
+        if _HAS_PROC:
+            # With the descriptor of a folder, which a whole path makes no use of, Python follows the link to the file.
+            os.link(f"/proc/self/fd/{fd}", target, src_dir_fd=fd, follow_symlinks=True)
+            return True
+        beside = target.with_name(f".{secrets.token_hex(8)}")
+        os.link(path, beside, follow_symlinks=False)
     except FileExistsError:  # of the same content, which is its name
         return True
-    except OSError:  # another disk, one without links, a system without such names; the site has removed it
+    except OSError:  # another disk, or one without links; the site has removed it
         return False
-    return True
+    if same := _leads_to(beside, fd):
+        os.replace(beside, target)
+    beside.unlink(missing_ok=True)  # where both were names of one file, nothing was moved
+    return same
 
 
 class Readable(Protocol):

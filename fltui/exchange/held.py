@@ -83,6 +83,14 @@ class Folder:
         with naming(self.path):
             return os.listdir(self.path if self.fd is None else self.fd)  # noqa: PTH208 - a folder that is open
 
+    def has(self, name: str) -> bool:
+        """Whether there is something of that name in it."""
+        try:
+            os.stat(self._at(name), dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
+
     def make(self, name: str) -> None:
         """Make a folder in it, if there is none."""
         with naming(self.path, name), contextlib.suppress(FileExistsError):

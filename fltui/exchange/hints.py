@@ -55,10 +55,14 @@ class Hints:
     def _own(self) -> _Inotify | _Observed | None:
         if self._mode is WatchMode.POLL or (self._mode is WatchMode.AUTO and is_remote(self._root)):
             return None
+        if sys.platform != "linux":
+            return _Observed(self._root)
         try:
-            return _Inotify() if sys.platform == "linux" else _Observed(self._root)
+            return _Inotify()
         except OSError:  # this user may have no more watches: whoever waits looks for itself
             return None
+        except (ImportError, AttributeError):  # a watchdog of another make
+            return _Observed(self._root)
 
     def _take_from(self, source: _Inotify | _Relay | _Observed | None) -> None:
         self._source = source
@@ -120,11 +124,12 @@ class Hints:
 
     def close(self) -> None:
         """Give no more hints."""
-        if self._source is not None:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self._source.fd)
-            self._source.close()
-        self._source = self._ready = self._loop = None
+        source, loop = self._source, self._loop
+        self._source = self._ready = self._loop = None  # first: whoever is stopped in here closes once more
+        if source is not None:
+            if loop is not None and not loop.is_closed():
+                loop.remove_reader(source.fd)
+            source.close()
 
 
 class _Inotify:
@@ -136,7 +141,7 @@ class _Inotify:
         self._c = inotify_c
         only = inotify_c.InotifyConstants
         # No creations: a file that is there is not whole yet, and a new folder of arrays comes before its manifest.
-        self._mask = inotify_c.Mask(only.IN_MOVED_TO | only.IN_CLOSE_WRITE | only.IN_ONLYDIR)
+        self._mask = only.IN_MOVED_TO | only.IN_CLOSE_WRITE | only.IN_ONLYDIR
         self._folders: dict[int, Path] = {}
         self.fd = inotify_c.inotify_init()
         if self.fd < 0:

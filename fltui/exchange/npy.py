@@ -374,7 +374,11 @@ def map_checked(fd: int, entry: ArrayEntry, where: str) -> NDArray[Any]:
         NotYetError, RefusedError: as `read_checked`.
     """
     read_checked(fd, entry, lambda _: None, where)
-    mapped = mmap.mmap(fd, entry.size, access=mmap.ACCESS_COPY)
+    try:
+        mapped = mmap.mmap(fd, entry.size, access=mmap.ACCESS_COPY)
+    except OSError:  # no descriptor or no address space left, or a file system without: in memory it may do
+        os.lseek(fd, 0, os.SEEK_SET)
+        return read_array(fd, entry, where)
     head = len(header(entry.dtype, entry.shape))
     return np.frombuffer(mapped, entry.dtype, offset=head).reshape(entry.shape)
 

@@ -13,6 +13,7 @@ from fltui.errors import ExchangeError
 from fltui.exchange.about import read_about
 from fltui.exchange.layout import ABOUT, HIDDEN, ExchangeFolder
 from fltui.exchange.mount import mount_of
+from fltui.exchange.watch import is_remote
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -41,6 +42,8 @@ def exchange_id(exchange: Path) -> str | None:
     """
     try:
         found = os.lstat(os.path.join(exchange, ABOUT))  # noqa: PTH118 - asked for at every look
+        if _is_remote(exchange, found.st_dev):  # whose cache may tell of a file that is away
+            return read_about(ExchangeFolder(exchange)).exchange_id
         return _id_of(exchange, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
     except ExchangeError:
         return None
@@ -48,6 +51,11 @@ def exchange_id(exchange: Path) -> str | None:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise
         return None
+
+
+@lru_cache(64)
+def _is_remote(exchange: Path, device: int) -> bool:  # noqa: ARG001 - of another device it is asked again
+    return is_remote(exchange)
 
 
 @lru_cache(64)

@@ -23,6 +23,7 @@ from fltui.exchange.layout import HIDDEN, PROTOCOL, SERVER, ExchangeFolder, Site
 from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, encode
 from fltui.exchange.npy import write_all, write_array
+from fltui.exchange.outage import AWAY, DISK_FULL
 
 _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
@@ -55,7 +56,7 @@ def _put(data: bytes, folder: Folder, name: str, staging: Folder, *, durable: bo
     beside = f"{name}.{secrets.token_hex(4)}"
     if over and not durable and (fd := staging.rewrite(over)) is not None:
         beside = over
-        _fill(fd, data, staging, beside, durable=durable)
+        _fill(fd, data, staging, beside, cut=True)
     else:
         _create(data, staging, beside, durable=durable)
     try:
@@ -73,12 +74,12 @@ def _create(data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
     _fill(folder.create(name), data, folder, name, durable=durable)
 
 
-def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool) -> None:
+def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool = False, cut: bool = False) -> None:
     try:
         try:
             with naming(folder.path, name):
                 write_all(fd, data)
-                if os.fstat(fd).st_size > len(data):
+                if cut:
                     os.ftruncate(fd, len(data))
                 if durable:
                     os.fsync(fd)
@@ -90,29 +91,32 @@ def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool) -> 
         raise
 
 
-def replace_in_turns(data: bytes, target: Path, staging: Path, turn: int) -> None:
+def replace_in_turns(data: bytes, target: Path, staging: Path, writer: str, turn: int) -> None:
     """Replace a file that is replaced all the time by two that take turns; see `put_bytes`, and `spare_of` for why.
 
     Args:
         data: the content.
         target: the name of the file.
         staging: where the one of the two is that has not its turn; `end_turns` removes it.
+        writer: a name of this process's own; another may replace the same file.
         turn: one more each time.
     """
-    mine, other = (f"{target.name}.{number % 2}" for number in (turn, turn + 1))
+    mine, other = (f"{target.name}.{writer}.{number % 2}" for number in (turn, turn + 1))
     folder, aside = Folder(target.parent), Folder(staging)
-    if (fd := aside.rewrite(mine)) is None:
+    fd = aside.rewrite(mine)
+    if fd is None:
         aside.remove(mine)
-        fd = aside.create(mine)
-    _fill(fd, data, aside, mine, durable=False)
+        _fill(aside.create(mine), data, aside, mine)
+    else:
+        _fill(fd, data, aside, mine, cut=True)
     aside.link_from(folder, target.name, other)
     folder.take(target.name, aside, mine)
 
 
-def end_turns(target: Path, staging: Path) -> None:
+def end_turns(target: Path, staging: Path, writer: str) -> None:
     """Remove what `replace_in_turns` keeps."""
     for number in range(2):
-        Folder(staging).remove(f"{target.name}.{number}")
+        Folder(staging).remove(f"{target.name}.{writer}.{number}")
 
 
 def put_document(document: msgspec.Struct, target: Path, staging: Path, *, durable: bool = False) -> None:
@@ -134,8 +138,11 @@ def put_arrays(
     """
     files = array_files(params)
     if spare and not folder.exists():
-        with contextlib.suppress(FileNotFoundError):  # somebody has cleared it away
+        try:
             return _put_arrays_over(params, files, folder.with_name(spare), folder, durable=durable)
+        except OSError as error:
+            if error.errno in DISK_FULL | AWAY:
+                raise  # else it is gone, or somebody holds it: do without
     folder.mkdir(exist_ok=True)
     entries = []
     for name, file in files.items():
@@ -261,10 +268,16 @@ class OpenTasks:
         """Take back a task: the manifest first, so that nobody meets a manifest without arrays."""
         _remove(self._tasks, str(task_id))
 
-    def empty(self, task_id: TaskId) -> bool:
-        """Take back a task and leave its folder, empty, for another, and its manifest as the spare one; whether the
-        folder is there."""
-        self._tasks.set_aside(f"{task_id}.json", self._staging, spare_of(task_id.run))
+    def empty(self, task_id: TaskId, *, durable: bool = False) -> bool:
+        """Take back a task and leave its folder, empty, for another, and its manifest as the spare one.
+
+        Returns:
+            Whether the folder is there. If it was not, or where things must survive a power cut, no manifest is spared.
+        """
+        if not durable and self._tasks.has(str(task_id)):
+            self._tasks.set_aside(f"{task_id}.json", self._staging, spare_of(task_id.run))
+        else:
+            self._tasks.remove(f"{task_id}.json")
         return self._tasks.empty(str(task_id))
 
     def remove_spare(self, run: str) -> None:

@@ -1,4 +1,6 @@
-"""One way to wait: a watchdog observer that says where something may have arrived, and a back-off for looking oneself.
+"""To wait: a watchdog observer that says where something may have arrived, and a back-off for looking oneself.
+
+The observer calls back from a thread, for the console and commands. Server and sites wait by `fltui.exchange.hints`.
 
 Events are a hint. They are lost when a queue overflows and never come for changes made remotely, so whoever awaits
 something looks for it again and again with a `Backoff`.

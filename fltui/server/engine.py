@@ -57,6 +57,9 @@ _CHORES = 0.25
 _PAUSE = 20
 """How many times as long as they took before chores come again while hints do: with many sites they take long."""
 
+_LONGEST_PAUSE = 2.0
+"""Seconds after which they come in any case, however slow a share was the last time."""
+
 _ROOM = 3.0
 """Seconds between two looks for room in the exchange folder."""
 
@@ -508,4 +511,4 @@ class Engine:
         for site, task_id in self._late.look():
             self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
         now = time.monotonic()
-        self._chores_at = now + max(_CHORES, _PAUSE * (now - began))
+        self._chores_at = now + min(max(_CHORES, _PAUSE * (now - began)), _LONGEST_PAUSE)

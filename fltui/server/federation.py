@@ -176,6 +176,7 @@ class RunFederation:
         if round_ is None or self._new is None:
             raise ValueError("finish_round() follows ask() and new_model()")
         model = self._saved(request.round + 1, self._new)
+        self._new = None
         seconds = time.monotonic() - round_.started
         first, last = min(round_.arrivals.values()), max(round_.arrivals.values())
         self.journal.append(

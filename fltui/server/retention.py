@@ -37,6 +37,8 @@ class Retention:
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
+        self._awaited: int | None = None
+        """The last round that ended without somebody."""
 
     def published(self, tasks: Iterable[tuple[str, TaskId]]) -> None:
         """Remember the tasks of a round, by site."""
@@ -50,6 +52,10 @@ class Retention:
 
     def _kept(self, done: Round) -> int:
         """How many rounds of the size of one that is over stay, with that one."""
+        if done.unanswered:
+            self._awaited = done.request.round
+        if self._awaited is not None and done.request.round - self._awaited < self._options.keep_rounds:
+            return self._options.keep_rounds  # somebody is still at a task, and may need its arrays
         kept = min(self._options.keep_rounds, _MOST_KEPT // max(1, done.bytes_in_exchange))
         request = done.request
         return max(kept, 1) if request.round + 1 == request.start_round + request.total_rounds else kept
@@ -68,7 +74,7 @@ class Retention:
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
-                if site not in self.spare and tasks.empty(task_id):
+                if site not in self.spare and tasks.empty(task_id, durable=self._options.durable):
                     self.spare[site] = task_id
                 else:
                     tasks.remove(task_id)

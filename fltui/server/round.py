@@ -442,7 +442,7 @@ class Round:
         roster = self.place.roster
         for site in [site for site in self._silent_since if site not in roster.absent]:
             del self._silent_since[site]
-        for site in [site for site in roster.absent if site in self._open]:
+        for site in sorted(site for site in roster.absent if site in self._open):
             self._take(site)  # it may have answered before it went
             if site in self._open and not self._is_awaited(site):
                 self._take(site, at_last=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fltui.exchange.watch import WatchMode
-from fltui.simulator.ahead import fork_server
+from fltui.simulator.forkserver.ahead import fork_server
 from fltui.simulator.launch import Ended, Launch, Relay, Send, Started, kill_group
 
 _PATIENCE = 5.0

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fltui.client.__main__ import LIFELINE
 from fltui.exchange.watch import WatchMode
-from fltui.simulator.ahead import Lifeline
 from fltui.simulator.launch import Ended, Launch, client_command, kill_group, signal_group, variables_of
+from fltui.simulator.lifeline import Lifeline
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fltui.errors import NotYetError, RefusedError
+from fltui.exchange import collect
 from fltui.exchange.collect import (
     LARGEST_NUMBER,
     Copied,
@@ -319,6 +320,20 @@ def test_a_site_of_this_user_is_taken_in_by_a_second_name(site: SiteFolder, stor
         for entry in found.arrays:
             assert (store / f"{entry.blake3}.npy").samefile(site.results / TASK_ID / entry.file)
         assert len(list(store.iterdir())) == len(found.arrays)
+
+
+def test_without_names_for_open_files_the_site_s_own_name_serves(
+    site: SiteFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "_HAS_PROC", False)
+    test_a_site_of_this_user_is_taken_in_by_a_second_name(site, store)
+
+
+def test_without_them_what_is_replaced_while_it_is_read_gets_no_second_name(
+    site: SiteFolder, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "_HAS_PROC", False)
+    test_what_is_replaced_while_it_is_read_gets_no_second_name(site, store, monkeypatch)
 
 
 def test_where_there_are_no_links_a_copy_is_made(

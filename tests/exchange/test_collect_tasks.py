@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fltui.errors import NotYetError, RefusedError
+from fltui.exchange import collect
 from fltui.exchange.collect import read_params, read_task
 from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.manifest import Task, digest
@@ -103,6 +106,43 @@ def test_large_arrays_can_be_changed_and_the_task_stays_as_it_is(site: SiteFolde
     np.testing.assert_array_equal(np.load(site.tasks / TASK_ID / "w.npy"), LARGE)
     shutil.rmtree(site.tasks / TASK_ID)
     np.testing.assert_array_equal(params["w"], LARGE + 1)
+
+
+def test_where_a_file_cannot_be_mapped_it_is_read(site: SiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refusing(mmap.mmap):
+        def __new__(cls, *_: object, **__: object) -> Refusing:
+            raise OSError(errno.ENODEV, "No such device")
+
+    published = publish_task(site, {"w": LARGE})
+    monkeypatch.setattr(mmap, "mmap", Refusing)
+    params = read_params(site, published, mapped=True)
+    np.testing.assert_array_equal(params["w"], LARGE)
+
+
+def test_of_many_arrays_the_largest_are_mapped(site: SiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "_MOST_MAPPED", 2)
+    sizes = {"a": 300_000, "b": 500_000, "c": 400_000}
+    params = read_params(
+        site, publish_task(site, {name: np.zeros(size, np.float32) for name, size in sizes.items()}), mapped=True
+    )
+    assert {name: array.flags.owndata for name, array in params.items()} == {"a": True, "b": False, "c": False}
+
+
+def test_a_task_that_is_just_taken_back_is_none(site: SiteFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file has a second name then, and may hold the next one already."""
+    publish_task(site, MODEL)
+    path = site.tasks / f"{TASK_ID}.json"
+    task_id = TaskId.parse(TASK_ID) or pytest.fail()
+    (site.staging("server") / "spare").hardlink_to(path)
+    assert read_task(site, task_id)
+
+    def read_late(fd: int, limit: int, where: str) -> bytes:
+        path.unlink(missing_ok=True)
+        return b"another"
+
+    monkeypatch.setattr(collect, "read_bytes", read_late)
+    with pytest.raises(NotYetError, match="was taken back"):
+        read_task(site, task_id)
 
 
 @pytest.mark.parametrize("mapped", [False, True])

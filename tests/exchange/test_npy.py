@@ -268,3 +268,19 @@ def test_blocks_are_the_elements_however_the_array_is_there(
     assert all(piece.nbytes <= 64 for piece in pieces)
     assert b"".join(piece.tobytes() for piece in pieces) == array.tobytes()
     assert np.asarray(found).tobytes() == array.tobytes()
+
+
+def test_a_reader_that_holds_no_file_reads_the_same(tmp_path: Path) -> None:
+    array = np.arange(1000.0)
+    np.save(tmp_path / "w.npy", array)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0  # noqa: PTH112, PTH208
+    with NpyReader(tmp_path / "w.npy", "<f8", (1000,), held=False) as reader:
+        if before:
+            assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+        out = np.empty(10)
+        for start in (0, 500, 990):
+            reader.read(start, out)
+            np.testing.assert_array_equal(out, array[start : start + 10])
+    (tmp_path / "w.npy").unlink()
+    with pytest.raises(FileNotFoundError):
+        reader.read(0, out)

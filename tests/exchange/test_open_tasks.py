@@ -106,6 +106,7 @@ def test_a_task_takes_the_folder_that_another_left_empty(
 
 def test_a_task_is_written_over_the_manifest_of_another(site: SiteFolder) -> None:
     with open_tasks(site) as tasks:
+        tasks.put_copies(OLD, {})
         tasks.put_manifest(OLD, b"a longer one")
         file = site.task(OLD).stat().st_ino
         tasks.empty(OLD)
@@ -147,13 +148,24 @@ def test_nothing_is_written_over_what_a_site_lays_there(
     assert site.task(TASK).stat().st_nlink == 1
 
 
-def test_what_must_survive_a_power_cut_is_written_over_nothing(site: SiteFolder) -> None:
+def test_what_must_survive_a_power_cut_is_written_over_nothing(site: SiteFolder, source: Path) -> None:
+    spare = site.staging(SERVER) / spare_of(OLD.run)
     with open_tasks(site) as tasks:
-        tasks.put_manifest(OLD, b"old", durable=True)
-        file = site.task(OLD).stat().st_ino
+        tasks.put_copies(OLD, {"w.npy": source})
+        tasks.put_manifest(OLD, b"old")
         tasks.empty(OLD)
         tasks.put_manifest(TASK, b"new", durable=True)
-    assert site.task(TASK).stat().st_ino != file
+        assert (spare.read_bytes(), site.task(TASK).read_bytes()) == (b"old", b"new")
+        tasks.remove_spare(OLD.run)
+        tasks.empty(TASK, durable=True)
+    assert list(site.staging(SERVER).iterdir()) == []
+
+
+def test_of_a_task_without_arrays_nothing_is_spared(site: SiteFolder) -> None:
+    with open_tasks(site) as tasks:
+        tasks.put_manifest(OLD, b"{}")
+        assert not tasks.empty(OLD)
+    assert below(site.root) == {}
 
 
 def test_a_spare_folder_that_has_gone_is_none(site: SiteFolder, source: Path) -> None:

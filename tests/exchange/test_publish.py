@@ -60,24 +60,36 @@ def test_a_file_that_is_replaced_all_the_time_is_one_of_two(tmp_path: Path, stag
     target, seen = tmp_path / "status.json", set()
     for turn in range(6):
         data = b"x" * (6 - turn)
-        replace_in_turns(data, target, staging, turn)
+        replace_in_turns(data, target, staging, "me", turn)
         assert target.read_bytes() == data
         assert target.stat().st_nlink == 1
         seen.add(target.stat().st_ino)
     assert len(seen) == 2
-    end_turns(target, staging)
+    end_turns(target, staging, "me")
     assert list(staging.iterdir()) == []
-    replace_in_turns(b"again", target, staging, 6)
+    replace_in_turns(b"again", target, staging, "me", 6)
     assert target.read_bytes() == b"again"
 
 
 def test_one_of_two_that_somebody_holds_is_not_written_over(tmp_path: Path, staging: Path) -> None:
     target = tmp_path / "status.json"
     for turn in range(2):
-        replace_in_turns(b"old", target, staging, turn)
-    (tmp_path / "held").hardlink_to(staging / "status.json.0")
-    replace_in_turns(b"new", target, staging, 2)
+        replace_in_turns(b"old", target, staging, "me", turn)
+    (tmp_path / "held").hardlink_to(staging / "status.json.me.0")
+    replace_in_turns(b"new", target, staging, "me", 2)
     assert (target.read_bytes(), (tmp_path / "held").read_bytes()) == (b"new", b"old")
+
+
+def test_two_that_replace_one_file_keep_out_of_each_other_s_way(tmp_path: Path, staging: Path) -> None:
+    target = tmp_path / "status.json"
+    for turn in range(4):
+        for writer in ("one", "two"):
+            replace_in_turns(f"{writer} {turn}".encode(), target, staging, writer, turn)
+            held = target.stat().st_ino
+            assert target.read_text() == f"{writer} {turn}"
+            assert held not in {path.stat().st_ino for path in staging.iterdir()}
+    end_turns(target, staging, "one")
+    assert {path.name.split(".")[2] for path in staging.iterdir()} == {"two"}
 
 
 def test_a_document_is_published_as_it_is_encoded(tmp_path: Path, staging: Path) -> None:

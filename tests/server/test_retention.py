@@ -16,10 +16,12 @@ from fltui.server.retention import Retention
 from fltui.server.round import Round
 
 
-def over(number: int, *stored: str, size: int = 0) -> Round:
+def over(number: int, *stored: str, size: int = 0, unanswered: tuple[str, ...] = ()) -> Round:
     """A round that took in some arrays, by their digests, and left so many bytes in the exchange."""
     request = SimpleNamespace(round=number, start_round=0, total_rounds=6)
-    return cast(Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size))
+    return cast(
+        Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size, unanswered=unanswered)
+    )
 
 
 class Kept:
@@ -98,6 +100,16 @@ def test_of_large_models_fewer_rounds_stay_and_at_last_one(tmp_path: Path, size:
     kept.retention.sweep(None)
     kept.retention.finish()
     assert kept.tasks == [*range(6 - max(keep, 1), 6)]
+
+
+def test_of_large_models_all_stay_while_somebody_is_still_at_one(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, keep_rounds=3)
+    for number, left in enumerate([[0], [0, 1], [0, 1, 2], [3]]):
+        kept.publish(number)
+        kept.retention.finished(over(number, size=1 << 40, unanswered=("b",) if number == 0 else ()))
+        kept.retention.sweep(None)
+        kept.retention.finish()
+        assert kept.tasks == (left if number < 3 else [])
 
 
 @pytest.mark.parametrize(("keep", "left"), [(1, [0, 6]), (2, [0, 5, 6]), (9, [0, 1, 2, 3, 4, 5, 6])])

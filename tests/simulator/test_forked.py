@@ -20,10 +20,10 @@ import msgspec
 import pytest
 
 from fltui.exchange.watch import WatchMode
-from fltui.simulator import ahead
 from fltui.simulator.forked import Forked
-from fltui.simulator.forking import Server
-from fltui.simulator.forkserver import PRELOADED
+from fltui.simulator.forkserver import ahead
+from fltui.simulator.forkserver.__main__ import PRELOADED
+from fltui.simulator.forkserver.loop import Server
 from fltui.simulator.launch import Ended, Launch
 from fltui.simulator.local import _WATCHES
 from tests.jobs import GOOD, command, environment, events_until, fltui, processes_of, script, started, write_job
@@ -87,7 +87,7 @@ async def test_what_it_has_loaded_is_what_scripts_need_and_no_more() -> None:
     ]
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, check=True)
     modules = set(json.loads(done.stdout))
-    assert {"numpy", "blake3", "msgspec", "fltui.client.session", "fltui.simulator.forking"} <= modules
+    assert {"numpy", "blake3", "msgspec", "fltui.client.session", "fltui.simulator.forkserver.loop"} <= modules
     unwanted = {"asyncio", "cryptography", "multiprocessing", "textual", "typer"}
     unwanted |= {f"fltui.{name}" for name in ("aggregation", "cli", "console", "job", "run", "server", "workflows")}
     assert modules & unwanted == set()

@@ -65,6 +65,7 @@ ENDINGS = {
     "interrupted": "import os, signal; os.kill(os.getpid(), signal.SIGINT)",
     "crashes": "import ctypes; ctypes.string_at(0)",
     "at_exit": "import atexit; atexit.register(print, 'at exit'); print('before')",
+    "c_code_prints": "import ctypes; ctypes.CDLL(None).puts(b'- written by C')",
     "fails_at_exit": "import atexit; atexit.register(lambda: 1 / 0); atexit.register(print, 'first')",
     "open_file": "import sys; file = open(sys.argv[1], 'w'); file.write('all of it')",
     "open_file_of_a_module": "import sys, beside; beside.file = open(sys.argv[1], 'w'); beside.file.write('all of it')",
@@ -140,6 +141,7 @@ async def test_a_script_ends_in_the_same_way(tmp_path: Path) -> None:
     }
     assert {seen[Forked][name][2] for name in ("open_file", "open_file_of_a_module")} == {"all of it"}
     assert seen[Forked]["hides_a_module"][1] == ["INFO ours"]
+    assert "written by C" in " ".join(seen[Forked]["c_code_prints"][1])
     assert seen[Forked]["finalizers"][1] == ["True", "True"]
 
 

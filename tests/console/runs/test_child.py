@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,8 +156,10 @@ async def test_cancelling_leaves_no_process(here: Path) -> None:
         await starting
     assert await asyncio.to_thread(select.select, [of_script], [], [], 60) == ([of_script], [], [])
     os.close(of_script)
-    while processes_of(here):  # the fork server ends by itself, at once
+    deadline = time.monotonic() + 10
+    while processes_of(here) and time.monotonic() < deadline:  # the fork server ends by itself, at once
         await asyncio.sleep(0.01)
+    assert processes_of(here) == []
 
 
 async def test_a_lifeline_of_ours_is_not_handed_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

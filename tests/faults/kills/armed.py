@@ -59,7 +59,7 @@ ROLES = {
     rf"{_SITE}/\.syncthing\.fltui\.site/{_TASK}\.json\.\w+": "staged result manifest",
     rf"{_SITE}/\.syncthing\.fltui\.site/{_TASK}\.[^/]+": "staged result array",
     rf"{_SITE}/\.syncthing\.fltui\.site/[^/]+\.spare\.json": "spare result manifest",
-    rf"{_SITE}/\.syncthing\.fltui\.site/status\.json\.\w+": "staged status",
+    rf"{_SITE}/\.syncthing\.fltui\.site/status\.json\.[\w.]+": "staged status",
     rf"{_SITE}/\.syncthing\.fltui\.site/[^/]+\.lock": "site lock",
     rf"{_SITE}/status\.json": "status",
     rf"{_SITE}/logs/[^/]+\.metrics\.jsonl": "logged values",

@@ -267,8 +267,8 @@ class Killing:
             spared = 0
             if self.simulated:  # the sites died with the last server but one, and none came after them
                 spared = 1
-                own = (spare_of(run.run), *(f"{site.status.name}.{turn}" for turn in range(2)))
-                left = [path for path in left if path.parent != site.staging("site") or path.name not in own]
+                own = (spare_of(run.run), f"{site.status.name}.")
+                left = [path for path in left if path.parent != site.staging("site") or not path.name.startswith(own)]
             assert [path.name for path in left if path.suffix != ".lock"] == []
             ids = [one for one in site.published() if one.run == run.run]
             assert sorted(one.round for one in ids if not one.is_end) == [*range(self.rounds - 3, self.rounds)], ids

@@ -82,6 +82,7 @@ RETENTION = (
     "remove task array",
     "rename task arrays",
     "write spare task manifest",
+    "cut spare task manifest",
 )
 """What goes while the sites are at the next round, and is used again by the round after it; models where
 ``--keep-models`` says so."""
@@ -173,6 +174,7 @@ SITE = (
     "write result array",
     "rename result arrays",
     "write spare result manifest",
+    "cut spare result manifest",
     "remove result array",
     "remove result arrays",
     "remove spare result manifest",

@@ -7,25 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-
-class Lifeline:
-    """A pipe that nobody writes into: its end of file tells the scripts that the simulator is gone.
-
-    Attributes:
-        fd: the end for the scripts.
-    """
-
-    def __init__(self) -> None:
-        self.fd, self._held = os.pipe()
-
-    def close(self) -> None:
-        """Tell them; a second call does nothing."""
-        for fd in (self._held, self.fd):
-            if fd >= 0:
-                os.close(fd)
-        self.fd = self._held = -1
+from fltui.errors import BadInputError
+from fltui.simulator.lifeline import Lifeline
 
 
 class ForkServer:
@@ -69,7 +54,8 @@ _ahead: list[ForkServer] = []
 def started_ahead() -> Iterator[None]:
     """Have a fork server, where there can be one, for `fork_server` to give; if nobody asks, it ends with this."""
     if sys.platform == "linux":
-        _ahead.append(ForkServer())
+        with suppress(OSError):  # whoever needs it tries once more, and says why it cannot be
+            _ahead.append(ForkServer())
     try:
         yield
     finally:
@@ -80,5 +66,14 @@ def started_ahead() -> Iterator[None]:
 
 
 def fork_server() -> ForkServer:
-    """The one that was started ahead, or a new one; who calls it has to end it."""
-    return _ahead.pop() if _ahead else ForkServer()
+    """The one that was started ahead, or a new one; who calls it has to end it.
+
+    Raises:
+        BadInputError: there can be none.
+    """
+    if _ahead:
+        return _ahead.pop()
+    try:
+        return ForkServer()
+    except OSError as error:
+        raise BadInputError(f"the process that starts the scripts cannot be started: {error.strerror}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import os
 import sys
@@ -38,6 +39,7 @@ def end(code: int, shared: Collection[str]) -> NoReturn:
         _flush()
         _forget([name for name in sys.modules if name not in shared or name == "__main__"])
         _flush()
+        ctypes.CDLL(None).fflush(None)  # what C code has printed
     finally:
         os._exit(code)
 

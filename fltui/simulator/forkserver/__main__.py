@@ -3,8 +3,9 @@
 It forks for each site. What comes out of a fork goes on as ``python -P -m fltui.client`` would, to the end; only what
 is loaded is already there, in memory that is shared as long as nobody writes into it.
 
-It has one thread, and knows nothing of the job or the server. `CONTROL` is a socket to whoever asks for processes:
-the end of file there ends it, with all that it started. `LIFELINE` is for the scripts, see `fltui.client.__main__`.
+It has one thread of its own (those that NumPy's BLAS starts end in a fork by its own doing), and knows nothing of the
+job or the server. `CONTROL` is a socket to whoever asks for processes: the end of file there ends it, with all that it
+started. `LIFELINE` is for the scripts, see `fltui.client.__main__`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import NoReturn
 PRELOADED = (
     "argparse",
     "fltui.client.__main__",
-    "fltui.simulator.forking",
-    "fltui.simulator.ending",
+    "fltui.simulator.forkserver.loop",
+    "fltui.simulator.forkserver.ending",
     "numpy.random",
     "watchdog.observers.inotify_c",
 )
@@ -39,7 +40,7 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()  # a collection in the process of a site would write into every page
     _die_with_parent(0)
-    from fltui.simulator.forking import Server
+    from fltui.simulator.forkserver.loop import Server
 
     server = Server(control, lifeline)  # kept, also where it is of no use: to take it apart would cost a site memory
     birth = server.serve()
@@ -47,7 +48,7 @@ def main() -> NoReturn:
         os._exit(0)
     birth.become()
     from fltui.client.__main__ import main
-    from fltui.simulator.ending import end
+    from fltui.simulator.forkserver.ending import end
 
     end(main(), birth.modules)
 
