@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.output import LogFile
+from fltui.client.results import Results
 from fltui.client.vetting import Vetting
 from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.append import append_line, end_last_line
@@ -42,12 +43,7 @@ from fltui.exchange.publish import (
     check_exchange,
     hold_site,
     open_site,
-    put_arrays,
-    put_bytes,
-    remove_published,
     site_lock,
-    spare_of,
-    spare_published,
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
@@ -79,11 +75,8 @@ class Session:
         self._log = log
         self._digest = ""
         self._model: FLModel | None = None
-        self._answered: dict[TaskId, None] = {}
-        self._left: set[TaskId] = set()
-        self._spare = ""
-        """Name of a folder of arrays that the next result is written over."""
         self._durable = config.durability is Durability.POWER
+        self._results = Results(self.site, durable=self._durable)
         self._logged = self._log_named = False
         self._exchange_id: str | None = None
         self._optimizer_noted = False
@@ -113,9 +106,7 @@ class Session:
     def _begin_run(self) -> None:
         self._tidy(self.run)
         with contextlib.suppress(OSError):
-            # Results of processes before this one, whole or not, go with their tasks, too.
-            names = {name.removesuffix(".json") for name in os.listdir(self.site.results)}  # noqa: PTH208 - faster
-            self._left = {found for name in names if (found := TaskId.parse(name)) and found.run == self.run}
+            self._results.begin(self.run)
             for path in (self.site.log(self.run), self.site.metrics(self.run)):
                 end_last_line(path)
         self._persist(lambda: self._log.open(self.site.log(self.run)), "its log")
@@ -159,7 +150,8 @@ class Session:
             if not seen and self._look():
                 self._seen = True
                 if self.task is not None and sum(entry.size for entry in self.task.arrays) > _LARGE:
-                    self._retire(self._there)  # its place is to be had before the next result needs more
+                    # Its place is to be had before the next result needs more.
+                    self._results.retire(self._there, keep_newest=False)
                 return True
             seen = False
             if self.ended:
@@ -170,7 +162,7 @@ class Session:
             if not told and waited > _SAY_WAITING:
                 told = True
                 print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
-            self._retire(self._there)  # while nobody waits for this site
+            self._results.retire(self._there, keep_newest=self.task is None)  # while nobody waits for this site
             self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
 
     def receive(self, timeout: float | None = None) -> FLModel | None:
@@ -220,12 +212,10 @@ class Session:
         params, metrics, meta = self._outgoing(model)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
             kind, params = ParamsType.DIFF, _difference(params, self._received(self.task))
-        task, staging = self.task, self.site.staging("site")
+        task = self.task
 
         def publish() -> None:
-            folder = self.site.results / str(task_id)
-            entries = put_arrays(params, folder, staging, durable=self._durable, spare=self._spare)
-            self._spare = ""
+            entries = self._results.put_arrays(task_id, params)
             result = Result(
                 PROTOCOL,
                 task.run,
@@ -239,11 +229,10 @@ class Session:
                 meta,
             )
             self._sync_logged()
-            manifest = self._identity.encode(result)
-            put_bytes(manifest, self.site.result(task_id), staging, durable=self._durable, over=spare_of(task.run))
+            self._results.put_manifest(task_id, self._identity.encode(result))
 
         self._persist(publish, f"the result of round {task.round}")
-        self._answered[task_id] = None
+        self._results.answered(task_id)
         self._heartbeat.say("waiting", run=self.run)
         if clear_cache:
             self.task = self._model = None
@@ -294,10 +283,7 @@ class Session:
         try:
             self._hints.close()
             with contextlib.suppress(OSError):  # the share is away
-                self._retire(self.site.published())
-                if self._spare:
-                    remove_published(self.site.results, self._spare)
-                (self.site.staging("site") / spare_of(self.run)).unlink(missing_ok=True)
+                self._results.close(self.run)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
             if self._lock is not None:
@@ -368,7 +354,7 @@ class Session:
         try:
             self._check_exchange()
             self._there = found = self._vetting.published(self.run)
-            answered = {task for task in found if self._is_answered(task)}
+            answered = {task for task in found if self._results.has(task)}
         except OSError as error:
             if not self._away:
                 self._away = True
@@ -436,9 +422,6 @@ class Session:
             self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
             print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
 
-    def _is_answered(self, task: TaskId) -> bool:
-        return task in self._answered or self.site.result(task).exists()
-
     def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
         try:
             params = as_params({} if model.params is None else model.params)
@@ -477,23 +460,6 @@ class Session:
                     if _parsed(task) not in found or running(found).get(self.run) != _parsed(task).age:
                         raise ClientError(f"send(): no difference can be made, the task is gone: {error}") from error
             self._pause(backoff.next())
-
-    def _retire(self, there: Collection[TaskId]) -> None:
-        """Take back results whose task the server has taken back; `there` are those that it has not."""
-        gone = {*self._left, *self._answered}.difference(there)
-        if not gone:
-            return
-        if self.task is None:  # the newest stays for people to look at
-            gone.discard(max({*self._left, *self._answered}))
-        with contextlib.suppress(OSError):  # the share is away: another time
-            for task in sorted(gone):
-                if self._spare or self._durable:
-                    remove_published(self.site.results, str(task))
-                else:
-                    spare_published(self.site.results, task, self.site.staging("site"))
-                    self._spare = str(task)
-                self._left.discard(task)
-                self._answered.pop(task, None)
 
 
 def _relay() -> int | None:

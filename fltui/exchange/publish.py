@@ -134,10 +134,11 @@ def put_arrays(
         folder: may be new; the folder above it exists.
         staging: see `put_bytes`.
         durable: fsync the files, then `folder`, then the folder above: there a manifest is to name what survives.
-        spare: name of a folder beside `folder` whose files nobody needs any more: they are written over.
+        spare: name of a folder beside `folder`, or of `folder` itself, whose files nobody needs any more: they are
+            written over.
     """
     files = array_files(params)
-    if spare and not folder.exists():
+    if spare and (spare == folder.name or not folder.exists()):
         try:
             return _put_arrays_over(params, files, folder.with_name(spare), folder, durable=durable)
         except OSError as error:
@@ -165,7 +166,8 @@ def _put_arrays_over(
     for name, file in files.items():
         with naming(old, file):
             entries.append(write_array(old / file, name, params[name], file=file, durable=durable, over=True))
-    os.replace(old, folder)
+    if old != folder:
+        os.replace(old, folder)
     if durable:
         sync_folder(folder)
         sync_folder(folder.parent)
@@ -251,7 +253,7 @@ class OpenTasks:
         """The folder of a task's arrays. With `durable` the names of the arrays are synced after that, then that of
         their folder: a new folder is a name, too, and nobody promises that it is written before the manifest beside
         it."""
-        if spare is None or not self._tasks.reuse(str(spare), str(task_id)):
+        if spare is None or not self.rename_empty(spare, task_id):
             self._tasks.make(str(task_id))
         with self._tasks.open(str(task_id)) as arrays:
             yield arrays
@@ -280,19 +282,31 @@ class OpenTasks:
             self._tasks.remove(f"{task_id}.json")
         return self._tasks.empty(str(task_id))
 
-    def remove_spare(self, run: str) -> None:
-        """Remove what `empty` has set aside."""
-        self._staging.remove(spare_of(run))
+    def rename_empty(self, old: TaskId, new: TaskId) -> bool:
+        """Give a folder that `empty` has left the name of another task's; False where that cannot be."""
+        if old == new:
+            return self._tasks.has(str(new))
+        return not self._tasks.has(str(new)) and self._tasks.reuse(str(old), str(new))
+
+    def remove_spare(self, task_id: TaskId) -> None:
+        """Remove what `empty` has set aside, and the folder that it has left, under whichever name."""
+        self._staging.remove(spare_of(task_id.run))
+        if not self._tasks.has(f"{task_id}.json"):
+            self._tasks.remove_tree(str(task_id))
 
     def remove_manifest(self, task_id: TaskId) -> None:
         """Take back a task and leave its arrays to those that are at work on them, or take back an end."""
         self._tasks.remove(f"{task_id}.json")
 
-    def remove_before(self, run: str, number: int) -> None:
-        """Take back the tasks of a run before a round, also those of which only the arrays are left."""
-        for found in map(TaskId.parse, {name.removesuffix(".json") for name in self._tasks.names()}):
-            if found and found.run == run and not found.is_end and found.round < number:
-                self.remove(found)
+    def remove_outside(self, run: str, first: int, last: int) -> None:
+        """Take back the tasks of a run before its round `first`, also those of which only the arrays are left, and
+        folders without a manifest after its round `last`."""
+        names = set(self._tasks.names())
+        for found in map(TaskId.parse, {name.removesuffix(".json") for name in names}):
+            if found and found.run == run and not found.is_end:
+                later = found.round > last and f"{found}.json" not in names
+                if found.round < first or later:
+                    self.remove(found)
 
     def remove_staged(self, run: str) -> None:
         """Remove the temporary files of a run whose server died."""

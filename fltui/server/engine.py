@@ -333,6 +333,7 @@ class Engine:
             self._final = self._federation.final_model()
         except MALFORMED as error:
             raise RunFailedError(f"the final model cannot be put into models/final: {error}") from error
+        self._retention.sweep(self._federation.round)  # before: a site that hears of the end clears away, too, and goes
         self._ends.complete(sorted(self._attendance.sites - self._roster.dropped), self._federation.newest)
 
     async def _sit_out(self) -> None:

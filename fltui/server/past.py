@@ -145,6 +145,7 @@ def reopen_sites(exchange: ExchangeFolder, past: Past, identity: Identity, *, du
     that is at work on them may still need them. The tasks of old rounds go, where the last server did not come to it.
     """
     run, state = past.state.run, past.state
+    last = state.next_round if state.next_round in state.rounds else state.next_round - 1
     newest = max((task_id for _, task_id in past.tasks), default=TaskId(run, state.start_round, "train", 0))
     for name, site in past.state.sites.items():
         folder = exchange.site(name)
@@ -154,7 +155,7 @@ def reopen_sites(exchange: ExchangeFolder, past: Past, identity: Identity, *, du
             take_back_ends(folder, run)
         with contextlib.suppress(OSError), open_tasks(folder) as tasks:
             tasks.remove_staged(run)
-            tasks.remove_before(run, state.next_round - state.options.keep_rounds)
+            tasks.remove_outside(run, state.next_round - state.options.keep_rounds, last)
     for name, task_id in past.tasks:
         if task_id.round >= state.next_round and past.going_on is None:
             with contextlib.suppress(OSError), open_tasks(exchange.site(name)) as tasks:

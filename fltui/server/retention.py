@@ -33,7 +33,8 @@ class Retention:
         self._options = options
         self._tasks: deque[tuple[str, TaskId]] = deque()
         self.spare: dict[str, TaskId] = {}
-        """Task whose folder lies empty at a site, for the next one there."""
+        """Task whose folder lies empty at a site, for the next one there; it has that one's name already, if nothing
+        unexpected comes: a new folder would wake a site that waits for its task."""
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
@@ -70,12 +71,14 @@ class Retention:
             for digest in done.stored - in_use:
                 self._folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
         number = done.request.round
+        coming = (number if current is None or current is done else current.request.round) + 1
         while self._tasks and self._tasks[0][1].round <= number - self._kept(done):
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
                 if site not in self.spare and tasks.empty(task_id, durable=self._options.durable):
-                    self.spare[site] = task_id
+                    ahead = TaskId(task_id.run, coming, task_id.name)
+                    self.spare[site] = ahead if tasks.rename_empty(task_id, ahead) else task_id
                 else:
                     tasks.remove(task_id)
         if self._options.keep_models is not None:
@@ -86,8 +89,7 @@ class Retention:
         while self.spare:
             site, task_id = self.spare.popitem()
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
-                tasks.remove(task_id)
-                tasks.remove_spare(task_id.run)
+                tasks.remove_spare(task_id)
 
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""

@@ -70,6 +70,17 @@ class Terminal:
                 raise AssertionError(f"{texts} did not come; the terminal shows\n{self.text}")
         return self.text
 
+    def wait_without(self, text: str) -> None:
+        """Read until `text` is shown no more.
+
+        Raises:
+            AssertionError: it stays.
+        """
+        until = time.monotonic() + _LONGEST
+        while text in self.text:
+            if time.monotonic() > until or not self._read():
+                raise AssertionError(f"{text!r} stays; the terminal shows\n{self.text}")
+
     def settle(self) -> None:
         """Read until the terminal is quiet for a moment."""
         while self._read(0.1):

@@ -19,7 +19,7 @@ from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, list_runs
 from tests.console.books import Book, hello, weights
 from tests.console.terminal import Terminal
-from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, command, environment, processes_of, script, write_job
+from tests.jobs import GOOD, HELLO, HELLO_SCRIPT, Gate, command, drifting, environment, processes_of, script, write_job
 
 ATTACKS = {
     "title": "\x1b]0;OWNED\x07",
@@ -99,7 +99,9 @@ def test_clients_in_other_shells_serve_a_run_of_the_console(tmp_path: Path) -> N
 
 
 def test_a_killed_console_does_not_touch_its_run(tmp_path: Path) -> None:
-    job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": GOOD}, "num_rounds=200")
+    gate = Gate(tmp_path / "gate")
+    held = drifting(1.0, gate.line(100))
+    job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": held}, "num_rounds=200")
     with Terminal(tmp_path, "--jobs", job) as terminal:
         terminal.wait_for("job")
         terminal.send("r")
@@ -109,6 +111,7 @@ def test_a_killed_console_does_not_touch_its_run(tmp_path: Path) -> None:
     assert not run.state().status.is_finished
     with Terminal(tmp_path) as terminal:
         terminal.wait_for("RUNNING")
+        gate.open()
         terminal.send("\t\r")
         terminal.wait_for("COMPLETED", "200 of 200 rounds")
         terminal.send("q")
@@ -254,9 +257,9 @@ def test_text_of_sites_cannot_act_on_the_terminal(tmp_path: Path, size: tuple[in
         terminal.resize(size[0] - 7, size[1] - 2)
         terminal.settle()
         terminal.send("?")
-        terminal.settle()
+        terminal.wait_for("Everywhere")
         terminal.send("\x1b")
-        terminal.settle()
+        terminal.wait_without("Everywhere")  # with the escape still on its way, the next key would be another
         terminal.send("q")
         assert terminal.exit_code() == 0
         _assert_clean(terminal)

@@ -99,7 +99,7 @@ def test_a_task_takes_the_folder_that_another_left_empty(
         assert tasks.empty(OLD)
         assert [path.name for path in site.tasks.iterdir()] == [str(OLD)]
         put(tasks, TASK, {"w.npy": source}, spare=OLD)
-        tasks.remove_spare(TASK.run)
+        tasks.remove_spare(OLD)
         assert (site.tasks / str(TASK)).stat().st_ino == folder
         assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
 
@@ -156,7 +156,7 @@ def test_what_must_survive_a_power_cut_is_written_over_nothing(site: SiteFolder,
         tasks.empty(OLD)
         tasks.put_manifest(TASK, b"new", durable=True)
         assert (spare.read_bytes(), site.task(TASK).read_bytes()) == (b"old", b"new")
-        tasks.remove_spare(OLD.run)
+        tasks.remove_spare(OLD)
         tasks.empty(TASK, durable=True)
     assert list(site.staging(SERVER).iterdir()) == []
 
@@ -166,6 +166,31 @@ def test_of_a_task_without_arrays_nothing_is_spared(site: SiteFolder) -> None:
         tasks.put_manifest(OLD, b"{}")
         assert not tasks.empty(OLD)
     assert below(site.root) == {}
+
+
+def test_an_empty_folder_may_have_its_new_name_already(site: SiteFolder, source: Path) -> None:
+    with open_tasks(site) as tasks:
+        tasks.put_copies(OLD, {"w.npy": source})
+        tasks.empty(OLD)
+        assert tasks.rename_empty(OLD, TASK)
+        folder = (site.tasks / str(TASK)).stat().st_ino
+        assert not tasks.rename_empty(OLD, TASK)
+        tasks.put_links(TASK, {"w.npy": source}, spare=TASK)
+    assert (site.tasks / str(TASK)).stat().st_ino == folder
+    assert below(site.root) == {f"tasks/{TASK}/w.npy": source.read_bytes()}
+
+
+def test_what_a_dead_server_left_outside_of_its_last_rounds_goes(site: SiteFolder) -> None:
+    rounds = [TaskId("run", number, "train") for number in range(6)]
+    for number, task_id in enumerate(rounds):
+        (site.tasks / str(task_id)).mkdir()
+        if number in (0, 2, 5):
+            site.task(task_id).write_text("{}")
+    (site.tasks / str(TaskId("other", 9, "train"))).mkdir()
+    with open_tasks(site) as tasks:
+        tasks.remove_outside("run", 2, 3)
+    left = sorted(path.name for path in site.tasks.iterdir() if path.is_dir())
+    assert left == [str(TaskId("other", 9, "train")), *(str(rounds[number]) for number in (2, 3, 5))]
 
 
 def test_a_spare_folder_that_has_gone_is_none(site: SiteFolder, source: Path) -> None:
@@ -217,7 +242,8 @@ CHANGES: dict[str, Callable[[OpenTasks, Path], object]] = {
     "empty": lambda tasks, _: tasks.empty(TASK),
     "remove": lambda tasks, _: tasks.remove(TASK),
     "remove the manifest": lambda tasks, _: tasks.remove_manifest(TASK),
-    "remove old rounds": lambda tasks, _: tasks.remove_before(TASK.run, TASK.round + 1),
+    "remove old rounds": lambda tasks, _: tasks.remove_outside(TASK.run, TASK.round + 1, TASK.round + 1),
+    "rename": lambda tasks, _: tasks.rename_empty(TASK, OLD),
     "remove what was on its way": lambda tasks, _: tasks.remove_staged(TASK.run),
 }
 

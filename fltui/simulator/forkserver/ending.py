@@ -6,15 +6,17 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import io
 import os
 import sys
 import threading
-import weakref
 from collections.abc import Collection
 from types import ModuleType
 from typing import NoReturn
 
 from fltui.signals import StoppedError
+
+_BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 _OWN_THREADS = 2
 """The main thread, and the one that follows the lifeline."""
@@ -37,6 +39,7 @@ def end(code: int, shared: Collection[str]) -> NoReturn:
         sys.exit(code)  # threads that go on: only Python can stop them
     try:
         _flush()
+        _flush_files()
         _forget([name for name in sys.modules if name not in shared or name == "__main__"])
         _flush()
         ctypes.CDLL(None).fflush(None)  # what C code has printed
@@ -45,18 +48,28 @@ def end(code: int, shared: Collection[str]) -> NoReturn:
 
 
 def _forget(names: list[str]) -> None:
-    """Let go of modules, so that open files are flushed and finalizers called. What holds a module is cleared after."""
-    left = [weakref.ref(module) for module in map(sys.modules.pop, names) if isinstance(module, ModuleType)]
+    """Let go of what modules hold, so that open files are flushed and finalizers called.
+
+    A module is held until its names are cleared one by one: functions lead to each other by its names, and in such a
+    ring the collector takes the layers of an open file in any order, so that what was written is lost.
+    """
+    left = [module for module in map(sys.modules.pop, names) if isinstance(module, ModuleType)]
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    gc.collect()
-    for found in reversed(left):
-        if (module := found()) is None:
-            continue
+    for module in reversed(left):
         space = vars(module)
         for name in sorted(space, key=lambda name: name[:1] != "_" or name[:2] == "__"):
             if name != "__builtins__":
                 space[name] = None
     gc.collect()
+
+
+def _flush_files() -> None:
+    """Flush every file that the script has opened, whatever holds it. The collector knows of no others: those that were
+    there before are frozen."""
+    for found in gc.get_objects():
+        if isinstance(found, _BUFFERED) and not found.closed and found.writable():
+            with contextlib.suppress(OSError, ValueError):
+                found.flush()
 
 
 def _flush() -> None:

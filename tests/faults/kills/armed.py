@@ -77,7 +77,7 @@ CALLS = {
     "read task": "fltui.client.vetting:read_task",
     "receive": "fltui.client.session:Session.receive",
     "send": "fltui.client.session:Session.send",
-    "retire results": "fltui.client.session:Session._retire",
+    "retire results": "fltui.client.results:Results.retire",
 }
 """Calls that are steps, too: where the product finds them."""
 
