@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Collection
 from types import ModuleType
 from typing import NoReturn
@@ -48,14 +49,13 @@ def end(code: int, shared: Collection[str]) -> NoReturn:
 
 
 def _forget(names: list[str]) -> None:
-    """Let go of what modules hold, so that open files are flushed and finalizers called.
-
-    A module is held until its names are cleared one by one: functions lead to each other by its names, and in such a
-    ring the collector takes the layers of an open file in any order, so that what was written is lost.
-    """
-    left = [module for module in map(sys.modules.pop, names) if isinstance(module, ModuleType)]
+    """Let go of modules, so that finalizers are called. What holds a module is cleared after."""
+    left = [weakref.ref(module) for module in map(sys.modules.pop, names) if isinstance(module, ModuleType)]
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    for module in reversed(left):
+    gc.collect()
+    for found in reversed(left):
+        if (module := found()) is None:
+            continue
         space = vars(module)
         for name in sorted(space, key=lambda name: name[:1] != "_" or name[:2] == "__"):
             if name != "__builtins__":
@@ -64,8 +64,11 @@ def _forget(names: list[str]) -> None:
 
 
 def _flush_files() -> None:
-    """Flush every file that the script has opened, whatever holds it. The collector knows of no others: those that were
-    there before are frozen."""
+    """Flush every file that the script has opened, whatever holds it.
+
+    Of a ring, the collector may take the lower layers of a file before the upper ones, and what was written is lost. It
+    knows of no other files: those that were there before are frozen.
+    """
     for found in gc.get_objects():
         if isinstance(found, _BUFFERED) and not found.closed and found.writable():
             with contextlib.suppress(OSError, ValueError):
