@@ -436,7 +436,9 @@ def _next_task_linked(scene: Scene) -> None:
     task_id = TaskId.parse(scene.task.task_id)
     assert task_id is not None
     following = TaskId(task_id.run, task_id.round + 1, task_id.name)
-    (scene.site.tasks / str(following)).symlink_to(scene.outside, target_is_directory=True)
+    ahead = scene.site.tasks / str(following)
+    remove(ahead)  # a folder that was left empty may have that name already
+    ahead.symlink_to(scene.outside, target_is_directory=True)
 
 
 LINK = "it is a symbolic link, expected a plain folder"
