@@ -266,7 +266,7 @@ class Killing:
             left = [path for side in ("server", "site") for path in site.staging(side).glob("*")]
             spared = 0
             if self.simulated:  # the sites died with the last server but one, and none came after them
-                spared = 1
+                spared = 2  # one to be written over, and one that was just being taken back
                 own = (spare_of(run.run), f"{site.status.name}.")
                 left = [path for path in left if path.parent != site.staging("site") or not path.name.startswith(own)]
             assert [path.name for path in left if path.suffix != ".lock"] == []

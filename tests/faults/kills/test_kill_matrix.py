@@ -205,7 +205,7 @@ def test_the_table_of_steps_is_complete(tmp_path: Path, calm: Calm) -> None:
     for options in (("--keep-models", "2"), ("--keep-results",)):
         folder = tmp_path / options[0]
         folder.mkdir()
-        Killing(folder, calm.job, 6, (), options, counted=True).go()
+        Killing(folder, calm.job, 12, (), options, counted=True).go()
         for who, found in seen.items():
             found.update((folder / f"{who}.steps").read_text().splitlines())
     table = {step for group in GROUPS for step in group} | set(phases("server", KEPT))
