@@ -140,7 +140,7 @@ class Session:
             True with `task` set, False at the end of the run or after `timeout`.
         """
         started = time.monotonic()
-        backoff = Backoff()
+        backoff = self._hints.backoff()
         told = bool(self.run)
         # All that was there has been seen when the task was taken that is now answered; what has come since gives a
         # hint, or is looked for in a moment.

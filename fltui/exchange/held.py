@@ -50,12 +50,20 @@ class Folder:
         """
         return self._open(name, _PLAIN | _NO_FOLLOW)
 
+    def open_made(self, name: str) -> Self:
+        """`open`, made if it is not there."""
+        try:
+            return self.open(name)
+        except FileNotFoundError:
+            self.make(name)
+            return self.open(name)
+
     def open_linked(self, name: str) -> Self:
         """Hold a folder in this one open, or that to which a symbolic link of this name leads."""
         return self._open(name, _PLAIN)
 
     def _open(self, name: str, flags: int) -> Self:
-        path = os.path.join(self.path, name)  # noqa: PTH118 - pathlib takes as long as the call
+        path = f"{self.path}/{name}"
         with naming(path):
             try:
                 fd = os.open(self._at(name), flags, dir_fd=self.fd)
@@ -180,4 +188,4 @@ class Folder:
             sync_open(self.fd, Path(self.path))
 
     def _at(self, name: str) -> str:
-        return os.path.join(self.path, name) if self.fd is None else name  # noqa: PTH118 - plain text for `os`
+        return f"{self.path}/{name}" if self.fd is None else name

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fltui.exchange.watch import Watcher, WatchMode, is_remote
+from fltui.exchange.watch import FIRST_DOUBT, Backoff, Watcher, WatchMode, is_remote
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -47,6 +47,7 @@ class Hints:
         self._root = root
         self._mode = mode
         self._folders: dict[Path, None] = {}
+        self._all_watched = True
         self._source: _Inotify | _Relay | _Observed | None = None
         self._ready: select.poll | None = None
         self._loop: AbstractEventLoop | None = None
@@ -70,21 +71,33 @@ class Hints:
             self._ready = select.poll()
             self._ready.register(source.fd, select.POLLIN)
 
-    def add(self, folder: Path) -> None:
+    def add(self, folder: Path) -> bool:
         """Give hints of what is moved into `folder` itself, or closed there after writing.
 
-        A folder that cannot be watched, or one too many for this user, gives none.
+        Returns:
+            Whether that can be: a folder that is not there, or one too many for this user, gives none.
         """
         self._folders[folder] = None
-        if self._source is not None:
-            with contextlib.suppress(OSError):
-                self._source.add(folder)
+        if self._source is None:
+            return False
+        try:
+            self._source.add(folder)
+        except OSError:
+            self._all_watched = False
+            return False
+        return True
+
+    def backoff(self) -> Backoff:
+        """When to look though there is no hint: seldom where each folder is known to give hints."""
+        sure = self._all_watched and isinstance(self._source, _Inotify | _Relay)
+        return Backoff(FIRST_DOUBT) if sure else Backoff()
 
     def renew(self) -> None:
         """Watch the same paths anew: what was mounted again is another folder than the one that was watched."""
         if isinstance(self._source, _Relay):
             return
         self.close()
+        self._all_watched = True
         self._take_from(self._own())
         for folder in self._folders:
             self.add(folder)

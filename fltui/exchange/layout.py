@@ -204,7 +204,15 @@ class SiteFolder:
 
     def staging(self, side: str) -> Path:
         """Temporary files of one side, ``"server"`` or ``"site"``: same file system, never watched, never synced."""
-        return self.root / f"{HIDDEN}{side}"
+        return self._servers if side == SERVER else self._own
+
+    @cached_property
+    def _servers(self) -> Path:
+        return self.root / f"{HIDDEN}{SERVER}"
+
+    @cached_property
+    def _own(self) -> Path:
+        return self.root / f"{HIDDEN}site"
 
     def task(self, task_id: TaskId) -> Path:
         """The manifest of a task, or of the end of a run."""
@@ -241,7 +249,15 @@ class ExchangeFolder:
         Raises:
             BadInputError: the name could leave the exchange folder or is not portable.
         """
-        return SiteFolder(self.root / check_site(name), name)
+        found = self._sites.get(name)
+        if found is None:
+            found = self._sites[name] = SiteFolder(self.root / check_site(name), name)
+        return found
+
+    @cached_property
+    def _sites(self) -> dict[str, SiteFolder]:
+        """Those that were asked for: their paths are made once."""
+        return {}
 
     def sites(self) -> list[SiteFolder]:
         """Every folder that a site has announced itself in, by name."""

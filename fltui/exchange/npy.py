@@ -246,10 +246,12 @@ def open_beneath(root: Path, *parts: str, links: int | None = 1) -> Iterator[int
     held: list[int] = []
     try:
         try:
-            held.append(os.open(root, os.O_RDONLY | _DIRECTORY | _CLOSE_ON_EXEC))
-            for part in parts[:-1]:
-                held.append(os.open(part, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW | _CLOSE_ON_EXEC, dir_fd=held[-1]))
-            held.append(os.open(parts[-1], os.O_RDONLY | _NO_FOLLOW | _NO_BLOCK | _CLOSE_ON_EXEC, dir_fd=held[-1]))
+            above, path = None, f"{root}/{parts[0]}"
+            for part in parts[1:]:
+                above = os.open(path, os.O_RDONLY | _DIRECTORY | _NO_FOLLOW | _CLOSE_ON_EXEC, dir_fd=above)
+                held.append(above)
+                path = part
+            held.append(os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_BLOCK | _CLOSE_ON_EXEC, dir_fd=above))
         except FileNotFoundError as error:
             raise NotYetError(f"{where} is not there") from error
         except OSError as error:

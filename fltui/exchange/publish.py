@@ -253,9 +253,9 @@ class OpenTasks:
         """The folder of a task's arrays. With `durable` the names of the arrays are synced after that, then that of
         their folder: a new folder is a name, too, and nobody promises that it is written before the manifest beside
         it."""
-        if spare is None or not self.rename_empty(spare, task_id):
-            self._tasks.make(str(task_id))
-        with self._tasks.open(str(task_id)) as arrays:
+        if spare is not None:
+            self.rename_empty(spare, task_id)
+        with self._tasks.open_made(str(task_id)) as arrays:
             yield arrays
             if durable:
                 arrays.sync()
@@ -284,9 +284,7 @@ class OpenTasks:
 
     def rename_empty(self, old: TaskId, new: TaskId) -> bool:
         """Give a folder that `empty` has left the name of another task's; False where that cannot be."""
-        if old == new:
-            return self._tasks.has(str(new))
-        return not self._tasks.has(str(new)) and self._tasks.reuse(str(old), str(new))
+        return old == new or self._tasks.reuse(str(old), str(new))
 
     def remove_spare(self, task_id: TaskId) -> None:
         """Remove what `empty` has set aside, and the folder that it has left, under whichever name."""
@@ -324,14 +322,27 @@ def open_tasks(site: SiteFolder) -> Iterator[OpenTasks]:
     Raises:
         OSError: there is a link on the way, or the site's folder leads to that of another site.
     """
-    with Folder(site.root.parent).open_linked(site.root.name) as root:
+    with _open_root(site) as root, root.open(site.tasks.name) as tasks, root.open(site.staging(SERVER).name) as staging:
+        yield OpenTasks(tasks, staging)
+
+
+def _open_root(site: SiteFolder) -> Folder:
+    """Hold the folder of a site open, which may be a link to where it lies."""
+    exchange = Folder(site.root.parent)
+    try:
+        return exchange.open(site.root.name)
+    except NotADirectoryError:
+        root = exchange.open_linked(site.root.name)
+    try:
         _check_own(site, root)
-        with root.open(site.tasks.name) as tasks, root.open(site.staging(SERVER).name) as staging:
-            yield OpenTasks(tasks, staging)
+    except OSError:
+        with root:
+            raise
+    return root
 
 
 def _check_own(site: SiteFolder, root: Folder) -> None:
-    """Make sure that the folder of a site, which may be a link to where it lies, is not that of another site."""
+    """Make sure that a link does not lead to the folder of another site."""
     if not site.root.is_symlink():
         return
     found = site.root.resolve()

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from watchdog.observers.api import BaseObserver
 
 FIRST_LOOK = 0.01
+"""Seconds until the first look where nothing tells of what arrives."""
+
+FIRST_DOUBT = 0.25
+"""Seconds until the first look where an event should have told."""
+
 LONGEST_WAIT = 2.0
 
 _REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "afs", "virtiofs", "vboxsf")
@@ -36,10 +41,10 @@ class WatchMode(StrEnum):
 
 
 class Backoff:
-    """Seconds until the next look: 10 ms, doubling, 2 s at most."""
+    """Seconds until the next look: `first`, doubling, 2 s at most."""
 
-    def __init__(self) -> None:
-        self._next = FIRST_LOOK
+    def __init__(self, first: float = FIRST_LOOK) -> None:
+        self._first = self._next = first
 
     def next(self) -> float:
         """How long to wait now; the wait after that is twice as long."""
@@ -49,7 +54,7 @@ class Backoff:
 
     def reset(self) -> None:
         """Something moved: look again soon."""
-        self._next = FIRST_LOOK
+        self._next = self._first
 
 
 class Watcher:

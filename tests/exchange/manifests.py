@@ -18,7 +18,7 @@ def task(*arrays: ArrayEntry) -> Task:
     return Task(PROTOCOL, RUN, TASK_ID, "train", "site-1", 3, 0, 5, ParamsType.FULL, list(arrays))
 
 
-def result(*arrays: ArrayEntry, in_reply_to: str = "0" * 64) -> Result:
+def result(*arrays: ArrayEntry, in_reply_to: str = "0" * 64, **meta: Any) -> Result:
     """The answer of site-1 to `task`."""
     return Result(
         PROTOCOL,
@@ -30,7 +30,7 @@ def result(*arrays: ArrayEntry, in_reply_to: str = "0" * 64) -> Result:
         ParamsType.FULL,
         list(arrays),
         {"accuracy": 0.5},
-        {"NUM_STEPS_CURRENT_ROUND": 8},
+        {"NUM_STEPS_CURRENT_ROUND": 8, **meta},
     )
 
 

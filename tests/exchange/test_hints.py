@@ -14,7 +14,7 @@ import pytest
 
 from fltui.exchange import hints as module
 from fltui.exchange.hints import Hints
-from fltui.exchange.watch import WatchMode
+from fltui.exchange.watch import FIRST_DOUBT, FIRST_LOOK, WatchMode
 
 PATIENCE = 30.0
 """Seconds until a test gives up; an event takes milliseconds."""
@@ -87,6 +87,20 @@ def test_a_folder_that_is_not_there_gives_no_hints(hints: Hints, tasks: Path) ->
     hints.add(tasks)
     rename(tasks)
     assert hints.wait(PATIENCE) == {tasks}
+
+
+@linux
+def test_who_is_told_looks_seldom_and_who_is_not_looks_soon(tasks: Path) -> None:
+    hints = Hints(tasks.parent, WatchMode.EVENTS)
+    assert hints.add(tasks)
+    assert hints.backoff().next() == FIRST_DOUBT
+    assert not hints.add(tasks / "missing")
+    assert hints.backoff().next() == FIRST_LOOK
+    (tasks / "missing").mkdir()
+    hints.renew()
+    assert hints.backoff().next() == FIRST_DOUBT
+    hints.close()
+    assert hints.backoff().next() == FIRST_LOOK
 
 
 def test_the_same_path_can_be_watched_anew(hints: Hints, tasks: Path) -> None:
@@ -170,7 +184,8 @@ def test_no_program_that_is_started_gets_the_descriptor(tmp_path: Path) -> None:
 
 def test_polling_gives_no_hints(tasks: Path) -> None:
     hints = Hints(tasks.parent, WatchMode.POLL)
-    hints.add(tasks)
+    assert not hints.add(tasks)
+    assert hints.backoff().next() == FIRST_LOOK
     rename(tasks)
     assert hints.fileno() is None
     assert hints.wait(0.01) == set()

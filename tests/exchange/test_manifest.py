@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fltui.errors import NotYetError, RefusedError
+from fltui.exchange import manifest
 from fltui.exchange.manifest import (
     LAST_STEP,
     MALFORMED,
@@ -98,6 +99,40 @@ def test_a_truncated_manifest_is_not_there_yet(document: Task | Result, data: st
     whole = encode(document).rstrip()
     with pytest.raises(NotYetError):
         decode_manifest(whole[: data.draw(st.integers(0, len(whole) - 1))], "m.json")
+
+
+def outcome(data: bytes) -> object:
+    try:
+        return decode_manifest(data, "m.json")
+    except (NotYetError, RefusedError) as error:
+        return type(error), str(error)
+
+
+@given(st.one_of(spoilt(encode(task())), spoilt(encode(result(n=[1, {"a": 0.5}]))), st.builds(encode, results)))
+def test_what_looks_as_it_was_written_is_judged_like_everything_else(data: bytes) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "_as_written", lambda data: None)
+        thorough = outcome(data)
+    assert outcome(data) == thorough
+
+
+@pytest.mark.parametrize("document", [task(), result(), End(1, "run", "FINISHED:COMPLETED")])
+def test_what_was_written_here_is_known_at_once(document: Task | Result | End) -> None:
+    assert manifest._as_written(encode(document)) == document
+    assert manifest._as_written(encode(document).rstrip()) is None
+
+
+@pytest.mark.parametrize("digits", [1000, 1001])
+def test_a_whole_number_may_be_long_but_not_too_long(digits: int) -> None:
+    written = changed(meta={"x": "@"}).replace(b'"@"', b"9" * digits)
+    data = msgspec.json.format(written, indent=1) + b"\n"
+    if digits == 1000:
+        found = decode_manifest(data, "m.json")
+        assert isinstance(found, Result)
+        assert found.meta["x"] == 10**1000 - 1
+    else:
+        with pytest.raises(RefusedError, match="1001 digits"):
+            decode_manifest(data, "m.json")
 
 
 @given(st.binary(max_size=200))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from watchdog.observers import Observer
 
-from fltui.exchange.watch import Backoff, Watcher, WatchMode, is_remote
+from fltui.exchange.watch import FIRST_DOUBT, Backoff, Watcher, WatchMode, is_remote
 
 PATIENCE = 30.0
 """Seconds until a test gives up; an event takes milliseconds."""
@@ -18,6 +18,13 @@ PATIENCE = 30.0
 def test_waits_double_from_10_ms_to_2_s() -> None:
     backoff = Backoff()
     assert [backoff.next() for _ in range(10)] == [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.0, 2.0]
+
+
+def test_where_an_event_should_have_told_the_first_look_is_later() -> None:
+    backoff = Backoff(FIRST_DOUBT)
+    assert [backoff.next() for _ in range(5)] == [0.25, 0.5, 1.0, 2.0, 2.0]
+    backoff.reset()
+    assert backoff.next() == 0.25
 
 
 def test_something_that_moved_is_looked_at_soon() -> None:

@@ -160,7 +160,8 @@ class Server:
 
     def _relay_for(self, launch: Launch) -> int | None:
         """The end of a pipe for a site's hints; None where there are none."""
-        if self._hints is None or self._hints.fileno() is None:
+        folder = Path(launch.tasks)
+        if self._hints is None or not self._hints.add(folder):
             return None
         try:
             theirs, ours = os.pipe()
@@ -169,9 +170,7 @@ class Server:
         for fd in (theirs, ours):
             os.set_blocking(fd, False)
         self._relays[launch.site] = ours
-        folder = Path(launch.tasks)
         self._watched[folder] = launch.site
-        self._hints.add(folder)
         return theirs
 
     def _forget_relay(self, site: str) -> None:
