@@ -41,4 +41,4 @@ def say(text: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """Print one JSON object on one line, harmless whatever it holds."""
-    typer.echo(visible_json(msgspec.json.encode(value).decode()))
+    print(visible_json(msgspec.json.encode(value).decode()), flush=True)

@@ -14,6 +14,7 @@ import stat
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
@@ -80,10 +81,14 @@ class ServerLog:
             self._file.close()
 
     def _write(self, when: float, level: str, lines: Iterable[str]) -> None:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
-        head = f"{stamp}.{int(when % 1 * 1000):03}Z {level}"
+        head = f"{_second(int(when))}.{int(when % 1 * 1000):03}Z {level}"
         with contextlib.suppress(OSError):
             self._file.write("".join(f"{head} {visible(line)}\n" for line in lines))
+
+
+@lru_cache(1)
+def _second(when: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
 
 
 def parse_line(source: str, line: str, before: str) -> LogLine:

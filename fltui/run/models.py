@@ -99,9 +99,11 @@ class Models:
     def new(self, number: int, names: list[str]) -> Iterator[ModelWriter]:
         """Write the model that enters round `number`; it is there when the context has ended without an error."""
         beside = self.root / f".round-{number:04}"
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            beside.mkdir()
+        except FileExistsError:
             shutil.rmtree(beside)
-        beside.mkdir()
+            beside.mkdir()
         writer = ModelWriter(beside, names, durable=self._durable)
         yield writer
         arrays = [writer.entries[name] for name in sorted(writer.entries)]
@@ -110,8 +112,11 @@ class Models:
         if self._durable:  # before the rename: a folder must not be seen under its name without what is in it
             sync_file(beside / "model.json")
             sync_folder(beside)
-        self.remove(number)
-        os.replace(beside, self.folder(number))
+        try:
+            os.replace(beside, self.folder(number))
+        except OSError:  # a folder of another server's has that name
+            self.remove(number)
+            os.replace(beside, self.folder(number))
         if self._durable:
             sync_folder(self.root)
         writer.stored = StoredModel(self.folder(number), {entry.name: entry for entry in arrays}, about.digest)
