@@ -50,12 +50,13 @@ class Environment:
 def surroundings(folder: Path) -> dict[str, str]:
     """The environment variables of whatever runs in `folder`: the home and temporary files are below it as well.
 
-    Usage reports are off: they wait for a network.
+    Usage reports are off: they wait for a network. Python may keep what it has compiled, as it does for most people.
     """
     home, temporary = folder / "home", folder / "tmp"
     for place in (home, temporary):
         place.mkdir(exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    unset = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
     quiet = {"FLWR_TELEMETRY_ENABLED": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     # Where the home is elsewhere, packages that a person installed for themselves are still found.
     return kept | quiet | {"HOME": str(home), "TMPDIR": str(temporary), "PYTHONUSERBASE": site.getuserbase()}

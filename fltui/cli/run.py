@@ -25,7 +25,7 @@ from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
 from fltui.job.folder import load_job, write_job
-from fltui.job.handover import LIFELINE
+from fltui.job.handover import LIFELINE, Runner, in_own_python
 from fltui.job.invitation import client_command
 from fltui.job.job import Job
 from fltui.run.events import RunFinished, RunStatus
@@ -71,7 +71,7 @@ def run(
         from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
 
-        prepared = _prepare(job, runs, exchange, rounds, simulated=True, sites=sites)
+        prepared = _prepare(job, runs, exchange, rounds, runner=processes.run_job_script, simulated=True, sites=sites)
         options = RunOptions(
             watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
         )
@@ -138,6 +138,7 @@ def _prepare(
     exchange: Path,
     rounds: int | None,
     *,
+    runner: Runner = in_own_python,
     simulated: bool,
     sites: int | None = None,
     named: list[str] | None = None,
@@ -150,7 +151,7 @@ def _prepare(
     keys.
     """
     identity = NOBODY
-    with open_job(path) as (job, note):
+    with open_job(path, runner) as (job, note):
         job = replace(job.with_rounds(rounds), require_signatures=job.require_signatures or signed)
         if simulated:
             job = job.with_sites(note.n_clients if sites is None else sites)

@@ -11,9 +11,18 @@ from fltui.errors import FltuiError
 
 
 def main() -> int:
-    """Run the script; 2 with one sentence for what fltui refuses, 1 with a traceback for the script's own errors."""
+    """Run the script.
+
+    Returns:
+        What it exits with; 2 with one sentence for what fltui refuses, 1 with a traceback for the script's own errors.
+    """
     try:
         run_as_main(Path(sys.argv[1]), [])
+    except SystemExit as stop:
+        if stop.code is None or isinstance(stop.code, int):
+            return stop.code or 0
+        print(stop.code, file=sys.stderr)  # noqa: T201
+        return 1
     except FltuiError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2

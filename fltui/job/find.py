@@ -8,14 +8,14 @@ from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.job.folder import load_job
-from fltui.job.handover import Handover, job_of_script
+from fltui.job.handover import Handover, Runner, in_own_python, job_of_script
 from fltui.job.job import Job
 from fltui.job.scratch import scratch_folder
 
 
 @contextmanager
-def open_job(path: Path) -> Iterator[tuple[Job, Handover]]:
-    """The job at `path`. The files it points to exist as long as the context lasts.
+def open_job(path: Path, runner: Runner = in_own_python) -> Iterator[tuple[Job, Handover]]:
+    """The job at `path`. The files it points to exist as long as the context lasts; `runner` runs a job script.
 
     Raises:
         BadInputError: there is no job, more than one, or it cannot be loaded.
@@ -26,7 +26,7 @@ def open_job(path: Path) -> Iterator[tuple[Job, Handover]]:
         yield job, Handover(job.name)
         return
     with scratch_folder("fltui-job") as temporary:
-        folder, note = job_of_script(place, temporary)
+        folder, note = job_of_script(place, temporary, runner)
         yield load_job(folder), note
 
 

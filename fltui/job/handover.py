@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -40,23 +42,29 @@ def hand_over(folder: Path, job: Job, n_clients: int | None = None, threads: int
     (folder / "handover.json").write_bytes(msgspec.json.encode(Handover(job.name, n_clients, threads)))
 
 
-def job_of_script(script: Path, folder: Path) -> tuple[Path, Handover]:
-    """Run a job script and take its job. What the script prints goes to standard error.
+@dataclass(frozen=True)
+class Ran:
+    """How a job script ended.
 
-    Args:
-        script: the Python file.
-        folder: an empty folder for the exported job.
-
-    Returns:
-        The job folder and what came with it.
-
-    Raises:
-        BadInputError: the script failed or handed nothing over.
+    Attributes:
+        code: what its process exited with; below zero the signal that killed it.
+        said: its standard error.
     """
-    environment = {**os.environ, _DESK: str(folder)}
+
+    code: int
+    said: str
+
+
+Runner = Callable[[Path, Mapping[str, str]], Ran]
+"""Runs a job script, by the module `fltui.job`, with variables beside those of this process. What it prints goes to
+standard error."""
+
+
+def in_own_python(script: Path, environment: Mapping[str, str]) -> Ran:
+    """See `Runner`."""
     process = subprocess.run(
         [sys.executable, "-P", "-m", "fltui.job", str(script)],
-        env=environment,
+        env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr.fileno() if sys.stderr else None,
         stderr=subprocess.PIPE,
@@ -64,13 +72,31 @@ def job_of_script(script: Path, folder: Path) -> tuple[Path, Handover]:
         errors="backslashreplace",
         check=False,
     )
-    said = process.stderr.strip()
-    if process.returncode == 2 and said.startswith("error: "):
+    return Ran(process.returncode, process.stderr)
+
+
+def job_of_script(script: Path, folder: Path, runner: Runner = in_own_python) -> tuple[Path, Handover]:
+    """Run a job script and take its job.
+
+    Args:
+        script: the Python file.
+        folder: an empty folder for the exported job.
+        runner: see `Runner`.
+
+    Returns:
+        The job folder and what came with it.
+
+    Raises:
+        BadInputError: the script failed or handed nothing over.
+    """
+    ran = runner(script, {_DESK: str(folder)})
+    said = ran.said.strip()
+    if ran.code == 2 and said.startswith("error: "):
         raise BadInputError(f"job script {script}: {said.splitlines()[-1].removeprefix('error: ')}")
     if said:
         print(said, file=sys.stderr)  # noqa: T201
-    if process.returncode:
-        last = said.splitlines()[-1] if said else f"exit code {process.returncode}"
+    if ran.code:
+        last = said.splitlines()[-1] if said else f"exit code {ran.code}"
         raise BadInputError(f"job script {script} failed: {last}")
     try:
         note = msgspec.json.decode((folder / "handover.json").read_bytes(), type=Handover)

@@ -7,21 +7,29 @@ import contextlib
 import os
 import select
 import signal
+import socket
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 
 import msgspec
 
+from fltui.errors import BadInputError
 from fltui.exchange.watch import WatchMode
+from fltui.job.handover import Ran
 from fltui.simulator.forkserver.ahead import fork_server
-from fltui.simulator.launch import Ended, Launch, Relay, Send, Started, kill_group
+from fltui.simulator.launch import Ended, Launch, Relay, RunModule, Send, Started, kill_group
 
 _PATIENCE = 5.0
 """Seconds that the fork server has for its end."""
 
 _MOMENT = 1.0
 """Seconds that killed processes have for theirs."""
+
+_ENOUGH = 1 << 16
+"""Bytes read at once."""
 
 _told = msgspec.json.Decoder(Started | Ended)
 
@@ -38,6 +46,50 @@ class Forked:
         self._reading: asyncio.Task[None] | None = None
         self._gone = ""
         """Why no process can be started any more."""
+
+    def run_job_script(self, script: Path, environment: Mapping[str, str]) -> Ran:
+        """See `Processes.run_job_script`: it is forked, too, as soon as the fork server is ready."""
+        changed, gone = self._changed()
+        request = RunModule("fltui.job", str(script), {**changed, **environment}, gone)
+        read, write = os.pipe()
+        with open(read, "rb", buffering=0) as errors:
+            out = sys.stderr.fileno() if sys.stderr else 1
+            try:
+                socket.send_fds(self._server.control, [msgspec.json.encode(request) + b"\n"], [out, write])
+            except ConnectionError as error:
+                raise BadInputError(f"job script {script} cannot be run: {self._server.fate()}") from error
+            finally:
+                os.close(write)
+            ended, said = self._end_of_module(errors)
+        if ended is None:
+            raise BadInputError(f"job script {script} did not end: {self._server.fate()}")
+        if ended.reason:
+            raise BadInputError(f"job script {script}: {ended.reason}")
+        return Ran(ended.code, said.decode(errors="backslashreplace"))
+
+    def _end_of_module(self, errors: FileIO) -> tuple[Ended | None, bytes]:
+        """The end of the one process that was asked for, None where that of the fork server came first, and all that
+        was written into `errors` before."""
+        pid, said = 0, b""
+        with self._server.control.makefile("rb", buffering=0) as answers:
+            waited = [errors, answers]
+            try:
+                while True:
+                    if errors in (ready := select.select(waited, [], [])[0]):
+                        piece = errors.read(_ENOUGH)
+                        said += piece
+                        if not piece:
+                            waited.remove(errors)
+                    elif answers in ready:
+                        line = answers.readline()
+                        told = _told.decode(line) if line else None
+                        if not isinstance(told, Started):
+                            pid = 0 if told else pid
+                            return told, said
+                        pid = told.pid
+            finally:
+                if pid:  # nobody else ends it
+                    kill_group(pid)
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """See `Processes.relay`."""
@@ -61,10 +113,13 @@ class Forked:
 
     def _whole(self, launch: Launch) -> Launch:
         """With what has changed among the variables of this process since it started the fork server."""
+        changed, gone = self._changed()
+        return msgspec.structs.replace(launch, environment={**changed, **launch.environment}, unset=gone)
+
+    def _changed(self) -> tuple[dict[str, str], list[str]]:
         before = self._server.environment
         changed = {name: value for name, value in os.environ.items() if before.get(name) != value}
-        gone = [name for name in before if name not in os.environ]
-        return msgspec.structs.replace(launch, environment={**changed, **launch.environment}, unset=gone)
+        return changed, [name for name in before if name not in os.environ]
 
     def signal(self, sites: Iterable[str], sent: signal.Signals) -> None:
         """See `Processes.signal`. The fork server sends it: it knows which processes are still theirs."""
@@ -89,9 +144,7 @@ class Forked:
 
     def _bury(self) -> None:
         """The fork server is dead or about to be: what it has started must not outlive it."""
-        code = self._server.process.wait()
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._gone = f"the fork server that starts and ends the scripts (process {self._server.process.pid}) {how}"
+        self._gone = self._server.fate()
         self._server.lifeline.close()  # for one that it started and could not tell of
         left = [site for site, ended in self._sites.items() if not ended.done()]
         _kill_groups(self._pids.values())

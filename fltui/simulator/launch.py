@@ -36,6 +36,24 @@ class Launch(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     unset: list[str] = []
 
 
+class RunModule(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Run a script by a module, as ``python -P -m MODULE SCRIPT`` does. It is no site, so its name is empty.
+
+    Two descriptors come with it: for what it prints, and for its errors.
+
+    Attributes:
+        module: a package of fltui's with a ``__main__`` whose ``main()`` returns the exit code.
+        script: the Python file.
+        environment: variables beside those of the simulator.
+        unset: variables that it is not to have.
+    """
+
+    module: str
+    script: str
+    environment: dict[str, str]
+    unset: list[str] = []
+
+
 class Relay(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Watch the tasks of the sites for them, from now on and anew.
 
@@ -56,17 +74,17 @@ class Send(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 
 
 class Started(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """The process of a site is there."""
+    """A process is there; see `Ended`."""
 
     site: str
     pid: int
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """The end of a site's process, which is gone with all of its group.
+    """The end of a process, which is gone with all of its group.
 
     Attributes:
-        site: its name.
+        site: its name; empty for that of `RunModule`.
         pid: what it was; 0 if there never was one.
         code: what it exited with; below zero the signal that killed it.
         reason: one sentence, where neither the code nor the site's status tells why.
@@ -81,6 +99,11 @@ class Ended(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 def client_command(launch: Launch) -> list[str]:
     """The command that runs a site's script in a Python of its own."""
     return [sys.executable, "-P", "-m", "fltui.client", launch.script, *launch.arguments]
+
+
+def module_command(request: RunModule) -> list[str]:
+    """The command that runs a script by a module in a Python of its own."""
+    return [sys.executable, "-P", "-m", request.module, request.script]
 
 
 def variables_of(launch: Launch) -> dict[str, str]:

@@ -1,8 +1,16 @@
-"""What tells the scripts that the simulator is gone."""
+"""What tells processes that the one which has started them is gone."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(sent: int) -> None:
+    """Get a signal when the process that has forked this one dies; 0 for none. On Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sent)
 
 
 class Lifeline:

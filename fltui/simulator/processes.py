@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from fltui.exchange.watch import WatchMode
+from fltui.job.handover import Ran
 from fltui.simulator.launch import Ended, Launch
 
 
 class Processes(Protocol):
     """Starts the sites' scripts, each the leader of a process group of its own, and ends them."""
+
+    def run_job_script(self, script: Path, environment: Mapping[str, str]) -> Ran:
+        """See `fltui.job.handover.Runner`; before any site is started.
+
+        Raises:
+            BadInputError: there is no process that could run it.
+        """
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """Watch the tasks of all sites for them, from now on and anew, where that can be done.

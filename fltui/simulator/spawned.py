@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fltui.client.__main__ import LIFELINE
 from fltui.exchange.watch import WatchMode
+from fltui.job.handover import Ran, in_own_python
 from fltui.simulator.launch import Ended, Launch, client_command, kill_group, signal_group, variables_of
 from fltui.simulator.lifeline import Lifeline
 
@@ -27,6 +28,10 @@ class Spawned:
     def __init__(self) -> None:
         self._lifeline = Lifeline()
         self._sites: dict[str, _Site] = {}
+
+    def run_job_script(self, script: Path, environment: Mapping[str, str]) -> Ran:
+        """See `Processes.run_job_script`."""
+        return in_own_python(script, environment)
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """See `Processes.relay`: each site looks for itself."""

@@ -12,8 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -204,6 +204,67 @@ def test_ctrl_c_is_for_the_simulator_alone(tmp_path: Path) -> None:
     assert processes_of(tmp_path) == []
 
 
+ENDLESS_JOB = """
+import os, time
+from fltui import FedJob
+os.fork() or time.sleep(1000)
+open("begun", "w").write(str(os.getpid()))
+time.sleep(1000)
+"""
+
+
+@contextmanager
+def _at_the_job_script(folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A run whose job script does not end, in a process group of its own, and the processes of the script."""
+    (folder / "job.py").write_text(ENDLESS_JOB)
+    with subprocess.Popen(
+        command("run", folder / "job.py"),
+        env=environment(folder),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as process:
+        begun = folder / "begun"
+        while not begun.exists() or not begun.read_text():
+            assert process.poll() is None
+            os.sched_yield()
+        group = _group(os.getpgid(int(begun.read_text())))
+        assert len(group) == 2
+        yield process, [os.pidfd_open(pid) for pid in group]
+
+
+def _all_end(watched: list[int]) -> bool:
+    ended = [bool(select.select([fd], [], [], 10)[0]) for fd in watched]
+    for fd in watched:
+        os.close(fd)
+    return all(ended)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_job_script_ends_with_the_run_that_it_is_for(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+    with _at_the_job_script(tmp_path) as (process, watched):
+        os.killpg(process.pid, sent)
+        assert process.wait() == code
+        assert _all_end(watched)
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert processes_of(tmp_path) == []
+
+
+def test_a_job_script_whose_fork_server_is_killed_is_one_sentence(tmp_path: Path) -> None:
+    with _at_the_job_script(tmp_path) as (process, watched):
+        os.kill(_fork_server_of(process.pid), signal.SIGKILL)
+        assert _all_end(watched)
+        assert process.wait() == 2
+        assert process.stderr is not None
+        (said,) = process.stderr.read().splitlines()
+    assert said.startswith("error: job script ")
+    assert "did not end: the fork server" in said
+    assert said.endswith("was killed by SIGKILL")
+    assert processes_of(tmp_path) == []
+
+
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -269,7 +330,7 @@ def test_a_process_that_cannot_be_forked_is_told(tmp_path: Path, monkeypatch: py
         with closing(ours), closing(theirs):
             server = Server(theirs.fileno(), -1)
             monkeypatch.setattr(os, "fork", refuse)
-            server._fork(launch(tmp_path, "a", ""))
+            server._do(launch(tmp_path, "a", ""))
             reason = "its script cannot be started: Resource temporarily unavailable"
             assert json.loads(ours.recv(1000)) == {"type": "Ended", "site": "a", "pid": 0, "code": 0, "reason": reason}
     finally:

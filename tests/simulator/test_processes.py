@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -146,6 +147,87 @@ async def test_a_script_ends_in_the_same_way(tmp_path: Path) -> None:
     assert seen[Forked]["hides_a_module"][1] == ["INFO ours"]
     assert "written by C" in " ".join(seen[Forked]["c_code_prints"][1])
     assert seen[Forked]["finalizers"][1] == ["True", "True"]
+
+
+JOB_SURROUNDINGS = (
+    SURROUNDINGS.replace("import beside\n", "")
+    .replace(", beside.__file__", "")
+    .replace("sys.argv[1]", "os.environ['OUT']")
+)
+
+JOB_ENDINGS = {
+    "returns": "print('well')",
+    "says": "import sys; print('out'); print('Größe \\udcff', file=sys.stderr)",
+    "exits": "import sys; sys.exit(3)",
+    "exits_well": "import sys; sys.exit()",
+    "exits_with_a_word": "import sys; sys.exit('enough')",
+    "raises": "def f(): raise ValueError('boom')\nf()",
+    "is_refused": "from fltui.errors import BadInputError\nraise BadInputError('not so')",
+    "killed": "import os; os.kill(os.getpid(), 9)",
+    "at_exit": "import atexit, sys; atexit.register(print, 'at exit', file=sys.stderr)",
+    "open_file": "import os; file = open(os.environ['OUT'], 'w'); file.write('all of it')",
+    "imports_beside": "import beside",
+    "hides_a_module": "import secrets, sys; sys.exit(secrets.OURS)",
+    "prepares": "from fltui import FedJob; import numpy, sys; print(FedJob('a').name, numpy.ones(2), file=sys.stderr)",
+}
+
+
+def _job_script(folder: Path, text: str, *, secrets: bool = False) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "beside.py").write_text("import sys; print(__name__, file=sys.stderr)")
+    if secrets:
+        (folder / "secrets.py").write_text("OURS = 5\ndef token_hex(size): return 'ab' * size\n")
+    (folder / "job.py").write_text(text)
+    return folder / "job.py"
+
+
+def _ran(way: type[Processes], folder: Path, text: str, *, secrets: bool = False) -> tuple[int, list[str], str]:
+    """Code, standard error and written file of a job script."""
+    processes, out = way(), folder / "out"
+    try:
+        ran = processes.run_job_script(_job_script(folder, text, secrets=secrets), {"OUT": str(out)})
+    finally:
+        processes.abandon()
+    lines = [line.replace(str(folder), "") for line in ran.said.splitlines()]
+    return ran.code, lines, out.read_text() if out.exists() else ""
+
+
+def test_a_job_script_sees_the_same_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEFORE", "there")
+    seen = {}
+    for way in (Forked, Spawned):
+        code, lines, report = _ran(way, tmp_path / way.__name__, JOB_SURROUNDINGS)
+        assert (code, lines) == (0, [])
+        seen[way] = json.loads(report.replace(way.__name__, ""))
+        # Of its session a job script sees nothing: in the fork server's way, its end is that of all it has started.
+        del seen[way]["leads"]
+    assert seen[Forked] == seen[Spawned]
+
+
+@pytest.mark.parametrize("name", JOB_ENDINGS)
+def test_a_job_script_ends_in_the_same_way(tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str) -> None:
+    seen = {}
+    for way in (Forked, Spawned):
+        found = _ran(way, tmp_path / way.__name__, JOB_ENDINGS[name], secrets=name == "hides_a_module")
+        seen[way] = found, capfd.readouterr()
+    assert seen[Forked] == seen[Spawned]
+
+
+def test_one_job_script_after_another_and_then_the_sites(tmp_path: Path) -> None:
+    forked = Forked()
+    for number in range(3):
+        path = _job_script(tmp_path / f"job-{number}", f"raise SystemExit({number})")
+        assert forked.run_job_script(path, {}).code == number
+
+    async def site() -> None:
+        try:
+            one = launch(tmp_path, "a", "print('well')")
+            assert (await ends(forked, [one]))["a"].code == 0
+            assert said(one) == ["INFO well"]
+        finally:
+            await forked.close()
+
+    asyncio.run(site())
 
 
 async def _all_ended(processes: Processes, launches: list[Any]) -> dict[str, list[Any]]:

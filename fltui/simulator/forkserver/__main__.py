@@ -10,13 +10,14 @@ started. `LIFELINE` is for the scripts, see `fltui.client.__main__`.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
 import sys
 from importlib import import_module
 from typing import NoReturn
+
+from fltui.simulator.lifeline import die_with_parent
 
 PRELOADED = (
     "argparse",
@@ -28,18 +29,16 @@ PRELOADED = (
 )
 """What a script's process loads in any case, or so often that it is better to have it."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> NoReturn:
     """Serve; in the process of a site, run its script."""
     control, lifeline = (int(text) for text in sys.argv[1:3])
-    _die_with_parent(signal.SIGKILL)
+    die_with_parent(signal.SIGKILL)  # as long as things are loaded nobody sees that the other end closes
     for name in PRELOADED:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection in the process of a site would write into every page
-    _die_with_parent(0)
+    die_with_parent(0)
     from fltui.simulator.forkserver.loop import Server
 
     server = Server(control, lifeline)  # kept, also where it is of no use: to take it apart would cost a site memory
@@ -47,15 +46,10 @@ def main() -> NoReturn:
     if birth is None:
         os._exit(0)
     birth.become()
-    from fltui.client.__main__ import main
+    main = import_module(f"{birth.module}.__main__").main
     from fltui.simulator.forkserver.ending import end
 
-    end(main(), birth.modules)
-
-
-def _die_with_parent(sent: int) -> None:
-    """As long as things are loaded there is nothing to end in order, and nobody to see that the other end closes."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sent)
+    end(main(), birth.after.modules)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +39,12 @@ class ForkServer:
                 # In a session of its own: Ctrl-C is for the simulator, which then ends everything in good order.
                 start_new_session=True,
             )
+
+    def fate(self) -> str:
+        """How it ended, which it has done or is about to."""
+        code = self.process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return f"the fork server that starts and ends the scripts (process {self.process.pid}) {how}"
 
     def kill(self) -> None:
         """End it at once, and the scripts that follow the lifeline; a second call does nothing."""

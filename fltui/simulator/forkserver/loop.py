@@ -7,30 +7,31 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import msgspec
 
-from fltui.client.__main__ import LIFELINE
-from fltui.exchange.hints import RELAY, Hints
+from fltui.exchange.hints import Hints
+from fltui.simulator.forkserver.birth import After, Birth, ModuleBirth, SiteBirth
 from fltui.simulator.launch import (
     Ended,
     Launch,
     Relay,
+    RunModule,
     Send,
     Started,
-    client_command,
     kill_group,
     signal_group,
-    variables_of,
 )
 
 _STARTUP_MODULES = {"sitecustomize", "usercustomize"}
 """What Python loads at its start if it is there."""
+
+_PR_SET_PDEATHSIG = 1
 
 _ENOUGH = 1 << 16
 """Bytes of requests read at once."""
@@ -38,7 +39,10 @@ _ENOUGH = 1 << 16
 _FILES = 1 << 16
 """Descriptors that are enough for a watcher of all sites."""
 
-_requests = msgspec.json.Decoder(Launch | Relay | Send)
+_FILES_OF_MODULE = 2
+"""Descriptors that come with a `RunModule`."""
+
+_requests = msgspec.json.Decoder(Launch | Relay | RunModule | Send)
 
 
 class Server:
@@ -53,6 +57,8 @@ class Server:
         self._control = control
         self._lifeline = lifeline
         self._sites: dict[int, str] = {}
+        self._came: list[int] = []
+        """Descriptors that came with a request that is still to come."""
         self._hints: Hints | None = None
         self._relays: dict[str, int] = {}
         self._watched: dict[Path, str] = {}
@@ -77,7 +83,7 @@ class Server:
                 if self._hints is not None and self._hints.fileno() in ready:
                     self._pass_on(self._hints.take())
                 if self._control in ready:
-                    data = os.read(self._control, _ENOUGH)
+                    data = self._receive()
                     if not data:
                         break
                     *lines, pending = (pending + data).split(b"\n")
@@ -95,9 +101,30 @@ class Server:
                 poll.register(fd, select.POLLIN)
         return {fd for fd, _ in poll.poll()}
 
-    def _do(self, request: Launch | Relay | Send) -> Birth | None:
+    def _receive(self) -> bytes:
+        control = socket.socket(fileno=self._control)
+        try:
+            data, came, _, _ = socket.recv_fds(control, _ENOUGH, _FILES_OF_MODULE)
+        finally:
+            control.detach()
+        self._came += came
+        return data
+
+    def _do(self, request: Launch | Relay | RunModule | Send) -> Birth | None:
         if isinstance(request, Launch):
-            return self._fork(request)
+            relay = self._relay_for(request)
+            born = self._fork(request.site, lambda: SiteBirth(self._after(), request, self._lifeline, relay))
+            if relay is not None and born is None:
+                os.close(relay)
+            return born
+        if isinstance(request, RunModule):
+            out, err = came = self._came[:_FILES_OF_MODULE]
+            del self._came[:_FILES_OF_MODULE]
+            parent = os.getpid()
+            born = self._fork("", lambda: ModuleBirth(self._after(), request, out, err, parent))
+            for fd in came if born is None else ():
+                os.close(fd)
+            return born
         if isinstance(request, Relay):
             self._watch(request)
         else:
@@ -106,22 +133,22 @@ class Server:
                 signal_group(pid, request.signal)
         return None
 
-    def _fork(self, launch: Launch) -> Birth | None:
-        relay = self._relay_for(launch)
+    def _after(self) -> After:
+        return After(self._modules, self._child_signal, self._files)
+
+    def _fork(self, site: str, birth: Callable[[], Birth]) -> Birth | None:
         try:
             pid = os.fork()
         except OSError as error:
             pid, reason = -1, f"its script cannot be started: {error.strerror}"
         if pid == 0:
-            return Birth(launch, self._lifeline, relay, self._modules, self._child_signal, self._files)
-        if relay is not None:
-            os.close(relay)
+            return birth()
         if pid > 0:
-            self._sites[pid] = launch.site
-            self._tell(Started(launch.site, pid))
+            self._sites[pid] = site
+            self._tell(Started(site, pid))
         else:
-            self._forget_relay(launch.site)
-            self._tell(Ended(launch.site, 0, 0, reason))
+            self._forget_relay(site)
+            self._tell(Ended(site, 0, 0, reason))
         return None
 
     def _reap(self) -> None:
@@ -181,87 +208,6 @@ class Server:
         for site in (self._watched[folder] for folder in folders):
             with contextlib.suppress(KeyError, BlockingIOError, BrokenPipeError):  # it has ended, or has a hint already
                 os.write(self._relays[site], b"!")
-
-
-@dataclass(frozen=True)
-class Birth:
-    """A process that has just been forked, and what makes it the one of a site.
-
-    Attributes:
-        launch: what it is to run.
-        lifeline: see `Server`.
-        relay: the end of a pipe for its hints; None if it looks for itself.
-        modules: names of those that are loaded.
-        child_signal: what SIGCHLD does in a Python that was just started.
-        files: soft and hard limit of open files, as they were.
-    """
-
-    launch: Launch
-    lifeline: int
-    relay: int | None
-    modules: frozenset[str]
-    child_signal: Any
-    files: tuple[int, int]
-
-    def become(self) -> None:
-        """Be as a Python that was started for the site's script alone."""
-        launch = self.launch
-        os.setsid()
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, self.child_signal)
-        kept = [self.lifeline, *([] if self.relay is None else [self.relay])]
-        _close_all_but(*kept)
-        try:
-            log = os.open(launch.log, os.O_WRONLY | os.O_APPEND)
-        except OSError as error:
-            sys.exit(f"site {launch.site}: its log {launch.log} cannot be opened: {error.strerror}")
-        for fd in (1, 2):
-            os.dup2(log, fd)
-        os.close(log)
-        resource.setrlimit(resource.RLIMIT_NOFILE, self.files)
-        for name in launch.unset:
-            os.environ.pop(name, None)
-        os.environ.update(variables_of(launch), **{LIFELINE: str(self.lifeline)})
-        if self.relay is not None:
-            os.environ[RELAY] = str(self.relay)
-        command = client_command(launch)
-        if _hides({Path(launch.custom), Path(launch.script).parent}, self.modules):
-            for fd in kept:
-                os.set_inheritable(fd, True)
-            os.execv(command[0], command)
-        with contextlib.suppress(OSError):
-            Path("/proc/self/comm").write_text(launch.site)  # `ps` and `top` tell the sites apart
-        sys.orig_argv[:] = command
-        sys.argv[1:] = [launch.script, *launch.arguments]
-        sys.path.insert(0, launch.custom)
-        sys.path_importer_cache.clear()
-        if "numpy.random" in sys.modules:
-            sys.modules["numpy.random"].seed()  # each site has draws of its own
-
-
-def _close_all_but(*kept: int) -> None:
-    """Close all descriptors but the first three and those that are `kept`."""
-    first = 3
-    for fd in sorted(kept):
-        if first < fd:  # an empty range is none to the system
-            os.closerange(first, fd)
-        first = fd + 1
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
-
-
-def _hides(folders: set[Path], modules: frozenset[str]) -> bool:
-    """Whether a file in the folders has the name of a module that is loaded: it comes first, so it is the one to load.
-
-    As such files are rare, they may cost their site a Python of its own.
-    """
-    loaded = modules - {"__main__"} | _STARTUP_MODULES
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            for name in os.listdir(folder):  # noqa: PTH208 - names are enough
-                module, _, suffix = name.partition(".")
-                if module in loaded and (suffix in ("", "py", "pyc") or suffix.endswith("so")):
-                    return True
-    return False
 
 
 def _noted(_: int, __: FrameType | None) -> None:

@@ -37,8 +37,6 @@ _PRELOADED = [
     "importlib.metadata",
     "email.message",
     "platformdirs.unix",
-    "pydantic.type_adapter",  # typer loads these late
-    "typer._adapters",
     "watchdog.observers",
 ]
 
