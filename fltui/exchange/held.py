@@ -28,6 +28,14 @@ def is_own(fd: int) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == getattr(os, "geteuid", lambda: 0)()
 
 
+def leads_to(path: str | Path, fd: int) -> bool:
+    """Whether a name still leads to the file that is open."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
+    except OSError:
+        return False
+
+
 class Folder:
     """A folder. Errors of its methods name the whole path.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fltui.exchange.collect import Copied
+from fltui.exchange.store import Copied
 from fltui.exchange.watch import Backoff
 
 STALLED = 30.0

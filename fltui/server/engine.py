@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -14,7 +11,6 @@ from contextlib import ExitStack, closing
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MALFORMED, Logged
-from fltui.exchange.outage import exchange_id
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
@@ -41,27 +37,16 @@ from fltui.run.state import RunState, SiteState, apply
 from fltui.server.arrivals import Arrivals
 from fltui.server.attendance import Attendance
 from fltui.server.books import MetricsTable, close_books, write_metrics
+from fltui.server.chores import Chores
 from fltui.server.ends import Ends
 from fltui.server.federation import RunFederation
 from fltui.server.late import LateResults
-from fltui.server.outage import Outages, look_for_room, outage_of
+from fltui.server.outage import Outages, outage_of
 from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfinished_round
 from fltui.server.requests import Requests
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.workflows.workflow import Workflow
-
-_CHORES = 0.25
-"""Seconds after which the engine looks for itself, however many hints come."""
-
-_PAUSE = 20
-"""How many times as long as they took before chores come again while hints do: with many sites they take long."""
-
-_LONGEST_PAUSE = 2.0
-"""Seconds after which they come in any case, however slow a share was the last time."""
-
-_ROOM = 3.0
-"""Seconds between two looks for room in the exchange folder."""
 
 
 class Engine:
@@ -98,7 +83,6 @@ class Engine:
         self.state = RunState()
         self._workflow: Workflow = job.workflow
         self._exchange = exchange
-        self._exchange_id = exchange_id(exchange.root)
         self._fleet = fleet
         self._options = options
         self._identity = identity
@@ -108,8 +92,6 @@ class Engine:
         self._outages = Outages(folder.root / ".reserve")
         self._final: dict[str, str] = {}
         self._ends = Ends(exchange, identity, durable=options.durable)
-        self._chores_at = -math.inf
-        self._room_at = time.monotonic() + _ROOM
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._arrivals = Arrivals(exchange, folder.control, options.watch, self._asked)
         self._attendance = Attendance(
@@ -130,6 +112,15 @@ class Engine:
             abort=self.abort,
             drop=self._drop,
             wake=self._arrivals.wake,
+        )
+        self._chores = Chores(
+            exchange,
+            (
+                self._take_requests,
+                lambda: self._ends.drop_late(self._federation.newest),
+                self._attendance.look_at_all,
+                self._look_for_late,
+            ),
         )
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
@@ -308,7 +299,7 @@ class Engine:
             except OSError as found:
                 error = found
             size = max((model.bytes for model in self.state.models.values()), default=0)
-            self._outages.current = outage_of(error, self._exchange, self._exchange_id, self.folder, size)
+            self._outages.current = outage_of(error, self._exchange, self._chores.exchange_id, self.folder, size)
             if self._outages.current is None:
                 raise error
             unfinished = self.state.next_round in self.state.rounds
@@ -481,35 +472,16 @@ class Engine:
             The sites where something arrived; none means "look everywhere".
         """
         self._fleet.look()
-        if not self._arrivals.hints or time.monotonic() >= self._chores_at:
+        if not self._arrivals.hints or self._chores.are_due:
             self._retention.sweep(self._federation.round)
         if not self._arrivals.hints:
             await self._arrivals.pause(min(seconds, self._fleet.look_every))
         hints = self._arrivals.take_hints()
-        if hints and time.monotonic() < self._chores_at:
+        if hints and not self._chores.are_due:
             return hints
-        self._do_chores()
+        self._chores.do()
         return set()
 
-    def _do_chores(self) -> None:
-        """Look at what tells of itself by no event, or by one that was lost.
-
-        Done whenever no site gave a hint, and from time to time whatever they do: one that touches its files without
-        end must not keep the run from everybody else.
-
-        Raises:
-            OSError: the exchange folder is away, or the disk is full.
-        """
-        began = time.monotonic()
-        if exchange_id(self._exchange.root) != self._exchange_id:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._exchange.about))
-        if time.monotonic() >= self._room_at:
-            self._room_at = time.monotonic() + _ROOM
-            look_for_room(self._exchange.root)
-        self._take_requests()
-        self._ends.drop_late(self._federation.newest)
-        self._attendance.look_at_all()
+    def _look_for_late(self) -> None:
         for site, task_id in self._late.look():
             self._tell(ResultDiscarded(round=task_id.round, site=site, task_id=str(task_id)))
-        now = time.monotonic()
-        self._chores_at = now + min(max(_CHORES, _PAUSE * (now - began)), _LONGEST_PAUSE)

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Protocol
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
-from fltui.exchange.collect import Copied, Spec, read_result, store_arrays
+from fltui.exchange.collect import Spec, read_result
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import Result, Task, digest
 from fltui.exchange.npy import open_beneath, read_bytes
 from fltui.exchange.outage import DISK_FULL, has_room, is_away
 from fltui.exchange.publish import OpenTasks, open_tasks
 from fltui.exchange.signing import NOBODY, Identity
+from fltui.exchange.store import Copied, store_arrays
 from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, ParamsType
 from fltui.run.events import (

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from fltui.aggregation import blocks, mean
 from fltui.aggregation.blocks import ArraySource
 from fltui.aggregation.mean import Term, weighted_mean, weighted_metrics
-from fltui.exchange.collect import LARGEST_NUMBER, LARGEST_WEIGHT, LEAST_WEIGHT, Elements
+from fltui.exchange.collect import LARGEST_NUMBER, LARGEST_WEIGHT, LEAST_WEIGHT
 from fltui.exchange.npy import octets
+from fltui.exchange.store import Elements
 
 Array = NDArray[Any]
 

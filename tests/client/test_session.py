@@ -15,10 +15,11 @@ from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.output import LogFile
 from fltui.client.session import Session
 from fltui.errors import BadInputError, ClientError, NotYetError
-from fltui.exchange.collect import read_result, read_status, store_arrays
+from fltui.exchange.collect import read_result, read_status
 from fltui.exchange.layout import END, PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
+from fltui.exchange.store import store_arrays
 from fltui.model import FLModel, ParamsType
 
 RUN = "hello-20260101T000000Z-abcd"

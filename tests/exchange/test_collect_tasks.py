@@ -18,20 +18,11 @@ from fltui.exchange import collect
 from fltui.exchange.collect import read_params, read_task
 from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.manifest import Task, digest
-from fltui.exchange.publish import open_site, put_arrays, put_document
+from fltui.exchange.publish import put_arrays, put_document
 from tests.exchange.manifests import TASK_ID, task
 
 MODEL = {"w": np.arange(4.0, dtype=np.float32), "b": np.array([0.5, -1.5])}
 LARGE = np.arange(300_000, dtype=np.float32).reshape(1000, 300)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> SiteFolder:
-    """The folder of site-1, made by both sides."""
-    site = SiteFolder(tmp_path / "site-1", "site-1")
-    open_site(site, "server")
-    open_site(site, "site")
-    return site
 
 
 def publish_task(site: SiteFolder, params: dict[str, NDArray[Any]]) -> Task:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from fltui.errors import ExchangeError
-from fltui.exchange.collect import read_result, read_status, store_arrays
+from fltui.exchange.collect import read_result, read_status
 from fltui.exchange.layout import SiteFolder
 from fltui.exchange.manifest import (
     ArrayEntry,
@@ -26,6 +26,7 @@ from fltui.exchange.manifest import (
 )
 from fltui.exchange.npy import CHUNK, file_size, open_beneath, read_array
 from fltui.exchange.publish import open_site, put_arrays
+from fltui.exchange.store import store_arrays
 from fltui.exchange.visible import visible
 from tests.exchange.manifests import TASK_ID, result, task
 
