@@ -44,6 +44,7 @@ from fltui.exchange.publish import (
     hold_site,
     open_site,
     site_lock,
+    spare_of,
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
@@ -93,7 +94,8 @@ class Session:
         self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
-        self._tidy("status.json")
+        self._tidy("status.json.*")
+        self._tidy(spare_of("*"))  # of runs that were broken off
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
@@ -104,17 +106,17 @@ class Session:
             self._begin_run()
 
     def _begin_run(self) -> None:
-        self._tidy(self.run)
+        self._tidy(f"{self.run}.*")
         with contextlib.suppress(OSError):
             self._results.begin(self.run)
             for path in (self.site.log(self.run), self.site.metrics(self.run)):
                 end_last_line(path)
         self._persist(lambda: self._log.open(self.site.log(self.run)), "its log")
 
-    def _tidy(self, name: str) -> None:
-        """Remove what a script that was killed left half written."""
+    def _tidy(self, pattern: str) -> None:
+        """Remove what a script that was killed left half written, or to be written over."""
         with contextlib.suppress(OSError):
-            for path in self.site.staging("site").glob(f"{name}.*"):
+            for path in self.site.staging("site").glob(pattern):
                 if path.suffix != ".lock":
                     path.unlink(missing_ok=True)
 

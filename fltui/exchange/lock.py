@@ -52,7 +52,8 @@ def let_go(path: Path, fd: int) -> None:
     """Let go of what `hold` gave, and leave no file behind."""
     with contextlib.suppress(OSError):
         path.unlink()
-    os.close(fd)
+    with contextlib.suppress(OSError):  # a script has closed all descriptors that it does not know
+        os.close(fd)
 
 
 def is_held(path: Path) -> bool:

@@ -6,11 +6,17 @@ import ctypes
 import os
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def die_with_parent(sent: int) -> None:
     """Get a signal when the process that has forked this one dies; 0 for none. On Linux only."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, sent)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what this process's children leave behind, whatever sessions it is in. On Linux only."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 class Lifeline:

@@ -340,6 +340,15 @@ def test_results_of_a_script_that_was_killed_go_with_their_tasks(site: SiteFolde
     assert sorted(path.name for path in site.results.iterdir()) == [task.task_id, f"{task.task_id}.json"]
 
 
+def test_what_a_script_of_a_run_that_was_broken_off_kept_to_write_over_goes(site: SiteFolder) -> None:
+    staging = site.staging("site")
+    staging.mkdir()
+    for name in ("another-run.spare.json", "status.json.0a1b2c3d.0", "another-run.lock"):
+        (staging / name).touch()
+    open_session(site).close()
+    assert [path.name for path in staging.iterdir()] == ["another-run.lock"]
+
+
 def test_a_line_that_a_killed_script_left_half_written_spoils_no_other(site: SiteFolder) -> None:
     site.metrics(RUN).parent.mkdir()
     for path in (site.metrics(RUN), site.log(RUN)):

@@ -15,6 +15,7 @@ import pytest
 from fltui.exchange import hints as module
 from fltui.exchange.hints import Hints
 from fltui.exchange.watch import FIRST_DOUBT, FIRST_LOOK, WatchMode
+from tests.exchange.arriving import rename, write
 
 PATIENCE = 30.0
 """Seconds until a test gives up; an event takes milliseconds."""
@@ -40,15 +41,6 @@ def hints(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     found = Hints(tmp_path, WatchMode.EVENTS)
     yield found
     found.close()
-
-
-def write(folder: Path) -> None:
-    (folder / "a.json").write_text("{}")
-
-
-def rename(folder: Path) -> None:
-    (folder.parent / "beside").write_text("{}")
-    os.replace(folder.parent / "beside", folder / "a.json")
 
 
 @pytest.mark.parametrize("bring", [write, rename])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fltui.exchange.lock import hold, is_held
+from fltui.exchange.lock import hold, is_held, let_go
 
 
 def test_a_file_is_held_by_one(tmp_path: Path) -> None:
@@ -31,3 +31,11 @@ def test_a_file_system_without_locks_holds_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(fcntl, "flock", no_locks)
     assert hold(tmp_path / "lock") is None
     assert not is_held(tmp_path / "lock")
+
+
+def test_letting_go_of_what_somebody_has_closed_is_harmless(tmp_path: Path) -> None:
+    held = hold(tmp_path / "lock")
+    assert held is not None
+    os.close(held)
+    let_go(tmp_path / "lock", held)
+    assert not (tmp_path / "lock").exists()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import queue
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from watchdog.observers import Observer
 
 from fltui.exchange.watch import FIRST_DOUBT, Backoff, Watcher, WatchMode, is_remote
+from tests.exchange.arriving import rename, write
 
 PATIENCE = 30.0
 """Seconds until a test gives up; an event takes milliseconds."""
@@ -33,15 +33,6 @@ def test_something_that_moved_is_looked_at_soon() -> None:
     backoff.next()
     backoff.reset()
     assert backoff.next() == 0.01
-
-
-def write(folder: Path) -> None:
-    (folder / "a.json").write_text("{}")
-
-
-def rename(folder: Path) -> None:
-    (folder.parent / "beside").write_text("{}")
-    os.replace(folder.parent / "beside", folder / "a.json")
 
 
 @pytest.mark.parametrize("bring", [write, rename])

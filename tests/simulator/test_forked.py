@@ -117,6 +117,38 @@ async def test_what_a_script_left_behind_is_gone_before_its_end_is_told(forked: 
     assert said(one) == ["INFO there"]
 
 
+DAEMON = """
+import os, subprocess
+print(subprocess.Popen(["setsid", "--fork", "sleep", "1000"]).wait(), flush=True)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        subprocess.run(["sleep", "1000"])
+    os._exit(0)
+os.wait()
+print("there", flush=True)
+"""
+
+
+@pytest.mark.parametrize("then", ["", "import time; time.sleep(1000)"])
+async def test_what_a_script_sends_away_lives_as_long_as_the_run(tmp_path: Path, then: str) -> None:
+    forked = Forked()
+    before = _orphans(forked)
+    one = launch(tmp_path, "a", DAEMON + then)
+    ended = await forked.start(one)
+    await _until(lambda: "INFO there" in said(one) and len(_orphans(forked)) >= 2)
+    if not then:
+        assert (await ended).code == 0
+    watched = [os.pidfd_open(pid) for pid in _orphans(forked)]
+    assert before == []
+    await forked.close()
+    assert _all_end(watched)
+
+
+def _orphans(forked: Forked) -> list[int]:
+    return [pid for pid in _children(_server(forked)) if pid not in forked._pids.values()]
+
+
 async def test_all_end_with_the_fork_server(forked: Forked, tmp_path: Path) -> None:
     sites = [await _waiting(forked, tmp_path, site) for site in "ab"]
     os.kill(_server(forked), signal.SIGKILL)

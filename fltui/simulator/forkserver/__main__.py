@@ -17,7 +17,7 @@ import sys
 from importlib import import_module
 from typing import NoReturn
 
-from fltui.simulator.lifeline import die_with_parent
+from fltui.simulator.lifeline import adopt_orphans, die_with_parent
 
 PRELOADED = (
     "argparse",
@@ -39,6 +39,7 @@ def main() -> NoReturn:
     gc.collect()
     gc.freeze()  # a collection in the process of a site would write into every page
     die_with_parent(0)
+    adopt_orphans()
     from fltui.simulator.forkserver.loop import Server
 
     server = Server(control, lifeline)  # kept, also where it is of no use: to take it apart would cost a site memory

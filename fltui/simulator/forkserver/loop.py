@@ -155,8 +155,11 @@ class Server:
         """Bury the dead: as long as one is not, nobody else gets its number, and what it left behind can be found."""
         with contextlib.suppress(ChildProcessError):
             while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-                kill_group(found.si_pid)
-                self._bury(found.si_pid)
+                if found.si_pid in self._sites:
+                    kill_group(found.si_pid)
+                    self._bury(found.si_pid)
+                else:
+                    os.waitpid(found.si_pid, 0)  # an orphan
 
     def _bury(self, pid: int) -> None:
         _, status = os.waitpid(pid, 0)
@@ -170,6 +173,15 @@ class Server:
         for pid in list(self._sites):
             with contextlib.suppress(ConnectionError):  # nobody listens any more
                 self._bury(pid)
+        refused = set[int]()
+        while orphans := _children() - refused:
+            for pid in orphans:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except PermissionError:  # it has become another user
+                    refused.add(pid)
+                else:
+                    os.waitpid(pid, 0)
 
     def _tell(self, what: Started | Ended) -> None:
         line = msgspec.json.encode(what) + b"\n"
@@ -208,6 +220,14 @@ class Server:
         for site in (self._watched[folder] for folder in folders):
             with contextlib.suppress(KeyError, BlockingIOError, BrokenPipeError):  # it has ended, or has a hint already
                 os.write(self._relays[site], b"!")
+
+
+def _children() -> set[int]:
+    """The processes whose parent this one is, as far as the kernel tells."""
+    try:
+        return {int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+    except OSError:
+        return set()
 
 
 def _noted(_: int, __: FrameType | None) -> None:
