@@ -67,10 +67,10 @@ class Forked:
             raise BadInputError(f"job script {script}: {ended.reason}")
         return Ran(ended.code, said.decode(errors="backslashreplace"))
 
-    def _end_of_module(self, errors: FileIO) -> tuple[Ended | None, bytes]:
+    def _end_of_module(self, errors: FileIO) -> tuple[Ended | None, bytearray]:
         """The end of the one process that was asked for, None where that of the fork server came first, and all that
         was written into `errors` before."""
-        pid, said = 0, b""
+        pid, said = 0, bytearray()
         with self._server.control.makefile("rb", buffering=0) as answers:
             waited = [errors, answers]
             try:

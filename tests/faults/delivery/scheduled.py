@@ -30,7 +30,7 @@ from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import digest
 from fltui.exchange.npy import header
 from fltui.exchange.publish import open_exchange, site_lock
-from fltui.exchange.watch import WatchMode
+from fltui.exchange.watch import FIRST_DOUBT, Backoff, WatchMode
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.model import NUM_STEPS, FLModel, Params
@@ -92,6 +92,10 @@ class _Ears:
     def add(self, folder: Path) -> None:
         """See `Hints.add`."""
         self.folders.add(str(folder))
+
+    def backoff(self) -> Backoff:
+        """See `Hints.backoff`: what it hears should be all there is."""
+        return Backoff(FIRST_DOUBT)
 
     def fileno(self) -> int:
         """See `Hints.fileno`: there may be hints."""

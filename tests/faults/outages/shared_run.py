@@ -20,7 +20,7 @@ from fltui.client.output import LogFile
 from fltui.client.session import Session
 from fltui.errors import RunFailedError
 from fltui.exchange.publish import open_exchange
-from fltui.exchange.watch import WatchMode
+from fltui.exchange.watch import Backoff, WatchMode
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.model import FLModel
@@ -68,8 +68,13 @@ class _Deaf:
     def __init__(self, *_: object) -> None:
         pass
 
-    def add(self, folder: Path) -> None:
+    def add(self, folder: Path) -> bool:
         """See `Hints.add`."""
+        return False
+
+    def backoff(self) -> Backoff:
+        """See `Hints.backoff`."""
+        return Backoff()
 
     def fileno(self) -> None:
         """See `Hints.fileno`."""
