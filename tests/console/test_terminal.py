@@ -171,17 +171,20 @@ def test_a_resumed_run_outlives_the_console(tmp_path: Path) -> None:
 
 
 def test_quitting_asks_while_its_run_is_live_and_leaves_it(tmp_path: Path) -> None:
-    job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": GOOD}, "num_rounds=300")
+    gate = Gate(tmp_path / "gate")
+    held = drifting(1.0, gate.line(10))
+    job = write_job(tmp_path / "job", {"site-0": GOOD, "site-1": held}, "num_rounds=20")
     with Terminal(tmp_path, "--jobs", job) as terminal:
         terminal.wait_for("job")
         terminal.send("r")
-        terminal.wait_for("RUNNING", "of 300")
+        terminal.wait_for("RUNNING", "of 20")
         terminal.send("q")
         terminal.wait_for("A run is live", "Leave it running")
         terminal.send("\r")
         assert terminal.exit_code() == 0
     run = _only_run(tmp_path)
     assert run.is_alive()
+    gate.open()
     with run.lock.open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)  # until the engine lets go
     assert run.state().status is RunStatus.COMPLETED
