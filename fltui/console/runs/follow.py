@@ -34,6 +34,9 @@ _AHEAD = 20
 _LIVE_LOOK = 0.1
 """Seconds between two looks at a run that is going on, at most."""
 
+_GATHER = 0.05
+"""Seconds in which news gather: to look costs more than to take one of them."""
+
 _LOG_TAIL = 4 << 20
 """Bytes at the ends of all logs together that are read when a run is opened."""
 
@@ -75,6 +78,11 @@ class Batch:
     def is_empty(self) -> bool:
         """Whether it says nothing."""
         return not (self.opening or self.events or self.lines or self.error or self.held is not None)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is more already, as far as events tell."""
+        return len(self.events) >= MOST
 
 
 class Source(Protocol):
@@ -142,6 +150,8 @@ class Follower:
                 continue
             backoff.reset()
             self._put(batch)
+            if not batch.is_full:
+                self._closing.wait(_GATHER)
             while len(self._batches) >= _AHEAD and not self._closing.wait(_LIVE_LOOK / 2):
                 pass
 

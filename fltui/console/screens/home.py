@@ -108,7 +108,7 @@ class HomeScreen(Screen[None]):
 
     def _look(self) -> None:
         """Read the lists in a thread, one look at a time: a slow disk or a long journal takes what it takes."""
-        if not self._reading and self.is_attached:
+        if not self._reading and self.is_attached and self.is_active:
             self._reading = True
             self.run_worker(self._read, thread=True, group="read")
 

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from fltui.console.host import Host
+from fltui.console.pace import Pace
 from fltui.console.runs.feed import Feed
 from fltui.console.runs.invite import commands, invitation, missing_sites
 from fltui.console.runs.view import RunView
@@ -106,6 +107,7 @@ class RunScreen(Screen[None]):
         self._host = host
         self._folder = folder
         self._feed = Feed(folder)
+        self._pace = Pace()
         self._panel = self._deck = "weights"
         self._commands: dict[str, str] = {}
         self._wanted: list[str] = []
@@ -152,6 +154,8 @@ class RunScreen(Screen[None]):
     # Taking in what is new.
 
     def _tick(self) -> None:
+        if not (self._pace.is_time or self.view.played):
+            return
         news = self._feed.take(_BUDGET)
         if news.anew:
             self.query_one(LogPanel).clear()
@@ -162,6 +166,7 @@ class RunScreen(Screen[None]):
             if self.view.state.status is RunStatus.FAILED and not self.view.played:
                 self.call_after_refresh(self._focus_reason)
         if news.something:
+            self._pace.showing()
             self._show_all()
         elif self.view.alive:
             self._show_header()
