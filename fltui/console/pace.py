@@ -8,7 +8,7 @@ from collections.abc import Callable
 _SHARE = 0.08
 """Of one core, what showing may take while there is always something new."""
 
-_LONGEST = 0.25
+_LONGEST = 1 / 3
 """Seconds after which it is shown in any case."""
 
 

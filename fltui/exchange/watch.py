@@ -29,7 +29,25 @@ FIRST_DOUBT = 0.25
 
 LONGEST_WAIT = 2.0
 
-_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "lustre", "afs", "virtiofs", "vboxsf")
+_REMOTE = (
+    "nfs",
+    "cifs",
+    "smb",
+    "fuse",
+    "9p",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "afs",
+    "virtiofs",
+    "vboxsf",
+    "gpfs",
+    "beegfs",
+    "ocfs2",
+    "gfs2",
+    "pvfs2",
+    "wekafs",
+)
 
 
 class WatchMode(StrEnum):

@@ -49,9 +49,9 @@ def test_what_costs_much_waits_until_it_can_be_afforded(machine: Machine, pace: 
     assert pace.is_time
 
 
-def test_however_much_it_costs_it_is_shown_four_times_a_second(machine: Machine, pace: Pace) -> None:
+def test_however_much_it_costs_it_is_shown_three_times_a_second(machine: Machine, pace: Pace) -> None:
     pace.showing()
-    machine.work(0.249)
+    machine.work(0.332)
     assert not pace.is_time
     machine.work(0.002)
     assert pace.is_time

@@ -34,7 +34,7 @@ _AHEAD = 20
 _LIVE_LOOK = 0.1
 """Seconds between two looks at a run that is going on, at most."""
 
-_GATHER = 0.05
+_GATHER = 0.1
 """Seconds in which news gather: to look costs more than to take one of them."""
 
 _LOG_TAIL = 4 << 20
