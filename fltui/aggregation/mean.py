@@ -14,8 +14,10 @@ smaller dtype by which it would have to exceed M; where integers of 64 bits meet
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +78,7 @@ def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> flo
     norm = 0.0
     for new, change in in_order(mean.block, spans(terms[0].source.size)):
         sink.write(new)
+        mean.give_back(new)
         norm = math.hypot(norm, change)
         if not math.isfinite(norm):
             raise ValueError(f"the mean does not fit into {mean.dtype}")
@@ -92,18 +95,26 @@ class _Mean:
         self._only_differences = all(term.is_difference for term in terms)
         self.dtype = terms[0].source.dtype if base is None else base.dtype
         self._threads = threading.local()
+        self._written: deque[NDArray[Any]] = deque()
+        """New elements that nobody needs any more. Their memory is used again: to get and clear it takes as long as the
+        maths."""
+
+    def give_back(self, new: NDArray[Any]) -> None:
+        """Take back what `block` has given."""
+        self._written.append(new)
 
     def block(self, start: int, count: int) -> tuple[NDArray[Any], float]:
         """New elements, and the Euclidean norm of their change against the base."""
-        mean, product, old = (buffer[:count] for buffer in self._buffers())
+        *buffers, scratch = self._buffers()
+        mean, product, old = (buffer[:count] for buffer in buffers)
         if self._base is not None:
-            _read(self._base, start, old)
+            _read(self._base, start, old, scratch)
         else:
             old.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found in the result
             for number, term in enumerate(self._terms):
                 weighted = product if number else mean
-                _read(term.source, start, weighted)
+                _read(term.source, start, weighted, scratch)
                 if term.weight != 1:
                     np.multiply(weighted, term.weight, out=weighted)
                 if term.is_difference and not self._only_differences:
@@ -113,25 +124,32 @@ class _Mean:
             np.divide(mean, self._total, out=mean)
             if self._only_differences:
                 np.add(mean, old, out=mean)
-            new = _cast(mean, self.dtype)
+            new = _cast(mean, self._new(count))
             np.copyto(product, new)
             return new, _norm(np.subtract(product, old, out=product))
 
+    def _new(self, count: int) -> NDArray[Any]:
+        """Room for the new elements of a block."""
+        with contextlib.suppress(IndexError):
+            if (found := self._written.popleft()).size == count:
+                return found
+        return np.empty(count, self.dtype)
+
     def _buffers(self) -> tuple[NDArray[np.float64], ...]:
-        """Three buffers of a block for this thread."""
+        """Four buffers of a block for this thread: three to compute in, one for bytes that are read."""
         found: tuple[NDArray[np.float64], ...] | None = getattr(self._threads, "buffers", None)
         if found is None:
             length = min(BLOCK, self._terms[0].source.size)
-            found = self._threads.buffers = tuple(np.empty(length, np.float64) for _ in range(3))
+            found = self._threads.buffers = tuple(np.empty(length, np.float64) for _ in range(4))
         return found
 
 
-def _read(source: Source, start: int, out: NDArray[np.float64]) -> None:
-    """Elements as float64."""
+def _read(source: Source, start: int, out: NDArray[np.float64], scratch: NDArray[np.float64]) -> None:
+    """Elements as float64; those of other dtypes, none of which is larger, are read into `scratch` first."""
     if source.dtype == out.dtype:
         source.read(start, out)
     else:
-        raw = np.empty(out.size, source.dtype)
+        raw = scratch.view(source.dtype)[: out.size]
         source.read(start, raw)
         np.copyto(out, raw)
 
@@ -154,18 +172,22 @@ def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> di
     return means
 
 
-def _cast(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _cast(values: NDArray[np.float64], out: NDArray[Any]) -> NDArray[Any]:
+    """The values in the dtype of `out`, which takes them."""
+    dtype = out.dtype
     if dtype.kind == "f":
-        return values.astype(dtype)
+        np.copyto(out, values, casting="unsafe")
+        return out
     rounded = np.rint(values)
     if dtype.kind == "b":
-        return rounded.astype(dtype)
+        np.copyto(out, rounded, casting="unsafe")
+        return out
     least, most = np.iinfo(dtype).min, np.iinfo(dtype).max
     if not ((rounded >= least * _SLACK) & (rounded <= most * _SLACK)).all():
         raise ValueError(f"the mean does not fit into {dtype}")
-    new = np.where(rounded < float(most), rounded, 0).astype(dtype)  # the largest integer of 64 bits is no float64
-    new[rounded >= float(most)] = most
-    return new
+    np.copyto(out, np.where(rounded < float(most), rounded, 0), casting="unsafe")  # 2**63 - 1 is no float64
+    out[rounded >= float(most)] = most
+    return out
 
 
 def _norm(values: NDArray[np.float64]) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Collection
 
-from fltui.exchange.held import Folder
+from fltui.exchange.held import Folder, is_there
 from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.publish import put_arrays, put_bytes, remove_published, spare_of, spare_published
@@ -71,9 +71,12 @@ class Results:
         self._known[task_id] = True
 
     def has(self, task_id: TaskId) -> bool:
-        """Whether a task is answered, by this process or one before it."""
-        # As text: this is asked at every look, and pathlib takes as long as the call.
-        return self._known.get(task_id, False) or os.path.exists(f"{self._site.results}/{task_id}.json")  # noqa: PTH110
+        """Whether a task is answered, by this process or one before it.
+
+        Raises:
+            OSError: the share does not tell.
+        """
+        return self._known.get(task_id, False) or is_there(f"{self._site.results}/{task_id}.json")
 
     def retire(self, there: Collection[TaskId], *, keep_newest: bool) -> None:
         """Take back the answers whose tasks the server has taken back.

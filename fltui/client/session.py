@@ -29,7 +29,7 @@ from fltui.exchange.durable import sync_file, sync_folder
 from fltui.exchange.hints import RELAY, Hints
 from fltui.exchange.keys import Keys, keys_path, site_identity
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
-from fltui.exchange.lock import let_go
+from fltui.exchange.lock import is_held, let_go
 from fltui.exchange.manifest import (
     LAST_STEP,
     LONGEST_KEY,
@@ -95,7 +95,7 @@ class Session:
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
         self._tidy("status.json.*")
-        self._tidy(spare_of("*"))  # of runs that were broken off
+        self._tidy_spares()
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
@@ -118,6 +118,15 @@ class Session:
         with contextlib.suppress(OSError):
             for path in self.site.staging("site").glob(pattern):
                 if path.suffix != ".lock":
+                    path.unlink(missing_ok=True)
+
+    def _tidy_spares(self) -> None:
+        """Remove what scripts of runs that were broken off kept to write over, not that of scripts which live."""
+        if self.config.run and is_held(site_lock(self.site, "")):
+            return
+        with contextlib.suppress(OSError):
+            for path in self.site.staging("site").glob(spare_of("*")):
+                if not is_held(site_lock(self.site, path.name.removesuffix(spare_of("")))):
                     path.unlink(missing_ok=True)
 
     def ready(self) -> None:

@@ -36,6 +36,19 @@ def leads_to(path: str | Path, fd: int) -> bool:
         return False
 
 
+def is_there(path: str) -> bool:
+    """Whether there is something at `path`; as text, for what is asked all the time: pathlib takes as long as the call.
+
+    Raises:
+        OSError: its disk does not tell.
+    """
+    try:
+        os.stat(path)  # noqa: PTH116 - as above
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 class Folder:
     """A folder. Errors of its methods name the whole path.
 
@@ -162,7 +175,7 @@ class Folder:
             os.unlink(self._at(name), dir_fd=self.fd)
 
     def reuse(self, old: str, name: str) -> bool:
-        """Give the folder `old` in it the name `name`; False where that cannot be.
+        """Give the folder `old` in it the name `name`, in place of an empty folder; False where that cannot be.
 
         On some disks a new folder takes longer than everything else that publishing an array takes.
         """

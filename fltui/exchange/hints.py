@@ -47,7 +47,6 @@ class Hints:
         self._root = root
         self._mode = mode
         self._folders: dict[Path, None] = {}
-        self._all_watched = True
         self._source: _Inotify | _Relay | _Observed | None = None
         self._ready: select.poll | None = None
         self._loop: AbstractEventLoop | None = None
@@ -75,7 +74,8 @@ class Hints:
         """Give hints of what is moved into `folder` itself, or closed there after writing.
 
         Returns:
-            Whether that can be: a folder that is not there, or one too many for this user, gives none.
+            Whether that can be, as far as it is known: a folder that is not there, or one too many for this user, gives
+            none.
         """
         self._folders[folder] = None
         if self._source is None:
@@ -83,13 +83,13 @@ class Hints:
         try:
             self._source.add(folder)
         except OSError:
-            self._all_watched = False
             return False
         return True
 
     def backoff(self) -> Backoff:
         """When to look though there is no hint: seldom where each folder is known to give hints."""
-        sure = self._all_watched and isinstance(self._source, _Inotify | _Relay)
+        source = self._source
+        sure = isinstance(source, _Relay) or (isinstance(source, _Inotify) and source.watches == len(self._folders))
         return Backoff(FIRST_DOUBT) if sure else Backoff()
 
     def renew(self) -> None:
@@ -97,7 +97,6 @@ class Hints:
         if isinstance(self._source, _Relay):
             return
         self.close()
-        self._all_watched = True
         self._take_from(self._own())
         for folder in self._folders:
             self.add(folder)
@@ -168,6 +167,11 @@ class _Inotify:
             raise OSError(errno.ENOSPC, "it cannot be watched", str(folder))
         self._folders[watch] = folder
 
+    @property
+    def watches(self) -> int:
+        """Folders that are watched, and were not removed since."""
+        return len(self._folders)
+
     def take(self) -> set[Path]:
         only, found = self._c.InotifyConstants, set[Path]()
         with contextlib.suppress(BlockingIOError):
@@ -187,7 +191,8 @@ class _Inotify:
         return found
 
     def close(self) -> None:
-        os.close(self.fd)
+        with contextlib.suppress(OSError):  # a script has closed all descriptors that it does not know
+            os.close(self.fd)
 
 
 class _Relay:
@@ -210,7 +215,8 @@ class _Relay:
         return set()
 
     def close(self) -> None:
-        os.close(self.fd)
+        with contextlib.suppress(OSError):  # as that of `_Inotify`
+            os.close(self.fd)
         self.fd = -1
 
 

@@ -11,12 +11,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Final, Literal
 
 from fltui.errors import BadInputError
 
 PROTOCOL = 1
 
-SERVER = "server"
+Side = Literal["server", "site"]
+"""Who writes."""
+
+SERVER: Final = "server"
 """The server's side; no site has this name."""
 
 ABOUT = "exchange.json"
@@ -202,7 +206,7 @@ class SiteFolder:
         """The values the script logged in one run, a JSON object a line."""
         return self.logs / f"{run}.metrics.jsonl"
 
-    def staging(self, side: str) -> Path:
+    def staging(self, side: Side) -> Path:
         """Temporary files of one side, ``"server"`` or ``"site"``: same file system, never watched, never synced."""
         return self._servers if side == SERVER else self._own
 

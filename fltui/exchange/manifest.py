@@ -33,7 +33,7 @@ _MOST_BRACKETS = 1 << 17
 _LONGEST_INTEGER = 1000
 """Digits of the longest whole number that is read."""
 
-_LONG_INTEGER = re.compile(rb"\d{%d}" % _LONGEST_INTEGER)
+_LONG_INTEGER = re.compile(rb"(?<!\d)\d{%d}" % _LONGEST_INTEGER)
 
 _LONGEST_SAYING = 300
 """Characters of a sentence that tells what is wrong with a document: it may quote the document."""

@@ -19,7 +19,7 @@ from fltui.errors import BadInputError, ExchangeError, NotYetError
 from fltui.exchange.about import read_about
 from fltui.exchange.durable import make_folder, naming, sync_folder
 from fltui.exchange.held import Folder
-from fltui.exchange.layout import HIDDEN, PROTOCOL, SERVER, ExchangeFolder, SiteFolder, TaskId, array_files
+from fltui.exchange.layout import HIDDEN, PROTOCOL, SERVER, ExchangeFolder, Side, SiteFolder, TaskId, array_files
 from fltui.exchange.lock import hold
 from fltui.exchange.manifest import ArrayEntry, ExchangeAbout, encode
 from fltui.exchange.npy import write_all, write_array
@@ -283,7 +283,11 @@ class OpenTasks:
         return self._tasks.empty(str(task_id))
 
     def rename_empty(self, old: TaskId, new: TaskId) -> bool:
-        """Give a folder that `empty` has left the name of another task's; False where that cannot be."""
+        """Give a folder that `empty` has left the name of another task's, in place of an empty folder.
+
+        Returns:
+            False where that cannot be; True where it has that name already, or had it.
+        """
         return old == new or self._tasks.reuse(str(old), str(new))
 
     def remove_spare(self, task_id: TaskId) -> None:
@@ -335,17 +339,15 @@ def _open_root(site: SiteFolder) -> Folder:
         root = exchange.open_linked(site.root.name)
     try:
         _check_own(site, root)
-    except OSError:
+    except BaseException:
         with root:
             raise
     return root
 
 
 def _check_own(site: SiteFolder, root: Folder) -> None:
-    """Make sure that a link does not lead to the folder of another site."""
-    if not site.root.is_symlink():
-        return
-    found = site.root.resolve()
+    """Make sure that what was a link a moment ago did not lead to the folder of another site."""
+    found = Path(os.path.realpath(site.root))
     if found.parent == site.root.parent.resolve():
         raise OSError(errno.ENOTDIR, f"it leads to the folder of {found.name}", str(site.root))
     if root.fd is not None and not os.path.samestat(found.stat(), os.fstat(root.fd)):
@@ -367,7 +369,7 @@ def _remove(folder: Folder, stem: str) -> None:
     folder.remove_tree(stem)
 
 
-def open_site(site: SiteFolder, side: str, *, durable: bool = False) -> None:
+def open_site(site: SiteFolder, side: Side, *, durable: bool = False) -> None:
     """Make the folders of a site that `side`, ``"server"`` or ``"site"``, needs; those that exist stay as they are.
 
     With `durable` their names survive a power cut, whichever side made them.

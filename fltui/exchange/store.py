@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fltui.errors import RefusedError
 from fltui.exchange.collect import LARGEST_NUMBER
 from fltui.exchange.durable import sync_folder
-from fltui.exchange.held import leads_to
+from fltui.exchange.held import is_there, leads_to
 from fltui.exchange.layout import SiteFolder
 from fltui.exchange.manifest import ArrayEntry, Result, digest
 from fltui.exchange.npy import NpyReader, check_size, header, open_beneath, read_checked, write_all
@@ -97,7 +97,7 @@ def store_arrays(
             check_size(fd, entry, where)
             old = opened.enter_context(base(entry.name)) if base else None
             copied.read += entry.size
-            if not os.path.exists(target):  # noqa: PTH110 - asked for every result
+            if not is_there(target):
                 copied.made.add(entry.blake3)
             elements = Elements(entry.dtype, old)
             if link:

@@ -8,11 +8,13 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from io import FileIO
 from pathlib import Path
+from socket import SocketIO
 
 import msgspec
 
@@ -20,7 +22,7 @@ from fltui.errors import BadInputError
 from fltui.exchange.watch import WatchMode
 from fltui.job.handover import Ran
 from fltui.simulator.forkserver.ahead import fork_server
-from fltui.simulator.launch import Ended, Launch, Relay, RunModule, Send, Started, kill_group
+from fltui.simulator.launch import Ended, Launch, Relay, RunModule, Send, Started, kill_group, signal_group
 
 _PATIENCE = 5.0
 """Seconds that the fork server has for its end."""
@@ -30,6 +32,9 @@ _MOMENT = 1.0
 
 _ENOUGH = 1 << 16
 """Bytes read at once."""
+
+_MOMENT_FOR_SCRIPT = 0.25
+"""Seconds that a job script has for its end after Ctrl-C, as `subprocess.run` gives."""
 
 _told = msgspec.json.Decoder(Started | Ended)
 
@@ -44,11 +49,13 @@ class Forked:
         self._asked: list[bytes] = []
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._has_run_script = False
         self._gone = ""
         """Why no process can be started any more."""
 
     def run_job_script(self, script: Path, environment: Mapping[str, str]) -> Ran:
         """See `Processes.run_job_script`: it is forked, too, as soon as the fork server is ready."""
+        self._has_run_script = True
         changed, gone = self._changed()
         request = RunModule("fltui.job", str(script), {**changed, **environment}, gone)
         read, write = os.pipe()
@@ -70,23 +77,28 @@ class Forked:
     def _end_of_module(self, errors: FileIO) -> tuple[Ended | None, bytearray]:
         """The end of the one process that was asked for, None where that of the fork server came first, and all that
         was written into `errors` before."""
-        pid, said = 0, bytearray()
+        said = bytearray()
         with self._server.control.makefile("rb", buffering=0) as answers:
-            waited = [errors, answers]
+            told = _next(answers)
+            if not isinstance(told, Started):
+                return told, said
+            pid, waited = told.pid, [errors, answers]
             try:
                 while True:
-                    if errors in (ready := select.select(waited, [], [])[0]):
+                    if errors in (ready := select.select(waited, [], [])[0]):  # what was said before the end
                         piece = errors.read(_ENOUGH)
                         said += piece
                         if not piece:
                             waited.remove(errors)
                     elif answers in ready:
-                        line = answers.readline()
-                        told = _told.decode(line) if line else None
-                        if not isinstance(told, Started):
-                            pid = 0 if told else pid
-                            return told, said
-                        pid = told.pid
+                        if isinstance(ended := _next(answers), Ended):
+                            pid = 0
+                            return ended, said
+                        return None, said
+            except KeyboardInterrupt:
+                signal_group(pid, signal.SIGINT)  # a terminal tells this process alone
+                _await([pid], _MOMENT_FOR_SCRIPT)
+                raise
             finally:
                 if pid:  # nobody else ends it
                     kill_group(pid)
@@ -169,19 +181,38 @@ class Forked:
         """See `Processes.abandon`."""
         if self._writer is None:
             self._server.control.close()
+            if self._has_run_script:  # it ends what that has sent away
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._server.process.wait(_PATIENCE)
         self._server.kill()
         _kill_groups(self._pids.values())
         self._pids.clear()
 
 
+def _next(answers: SocketIO) -> Started | Ended | None:
+    """What the fork server says next; None where it has ended instead."""
+    try:
+        line = answers.readline()
+    except ConnectionError:  # it has not even read what it was asked
+        return None
+    return _told.decode(line) if line.endswith(b"\n") else None
+
+
 def _kill_groups(pids: Iterable[int]) -> None:
     """Kill groups whose leaders are no children of this process, and wait a moment for the leaders' end."""
+    pids = list(pids)
+    for pid in pids:
+        kill_group(pid)
+    _await(pids, _MOMENT)
+
+
+def _await(pids: Iterable[int], seconds: float) -> None:
+    """Wait for the end of processes that may be no children of this one."""
     fds = []
     for pid in pids:
         with contextlib.suppress(OSError):  # it is dead, and waited for
             fds.append(os.pidfd_open(pid))
-        kill_group(pid)
-    until = time.monotonic() + _MOMENT
+    until = time.monotonic() + seconds
     for fd in fds:
         ended = select.poll()
         ended.register(fd, select.POLLIN)

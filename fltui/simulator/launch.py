@@ -1,4 +1,6 @@
-"""What is said of the process of a site: how it starts, how it ended. Loads little, for the fork server."""
+"""What is said of the process of a site or a job script: how it starts, how it ended. Loads little, for the fork
+server.
+"""
 
 from __future__ import annotations
 

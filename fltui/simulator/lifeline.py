@@ -1,4 +1,4 @@
-"""What tells processes that the one which has started them is gone."""
+"""What ties processes to the one that has started them."""
 
 from __future__ import annotations
 

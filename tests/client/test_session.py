@@ -17,6 +17,7 @@ from fltui.client.session import Session
 from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.collect import read_result, read_status
 from fltui.exchange.layout import END, PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.lock import hold, let_go
 from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
 from fltui.exchange.store import store_arrays
@@ -343,10 +344,22 @@ def test_results_of_a_script_that_was_killed_go_with_their_tasks(site: SiteFolde
 def test_what_a_script_of_a_run_that_was_broken_off_kept_to_write_over_goes(site: SiteFolder) -> None:
     staging = site.staging("site")
     staging.mkdir()
-    for name in ("another-run.spare.json", "status.json.0a1b2c3d.0", "another-run.lock"):
+    for name in ("ended.spare.json", "live.spare.json", "status.json.0a1b2c3d.0", "live.lock"):
         (staging / name).touch()
+    live = hold(staging / "live.lock")
     open_session(site).close()
-    assert [path.name for path in staging.iterdir()] == ["another-run.lock"]
+    assert sorted(path.name for path in staging.iterdir()) == ["live.lock", "live.spare.json"]
+    assert live is not None
+    let_go(staging / "live.lock", live)
+    open_session(site).close()
+    assert list(staging.iterdir()) == []
+
+
+def test_a_script_of_one_run_leaves_what_one_of_any_run_keeps(site: SiteFolder, session: Session) -> None:
+    spare = site.staging("site") / "other.spare.json"
+    spare.touch()
+    open_session(site, run=RUN).close()
+    assert spare.exists()
 
 
 def test_a_line_that_a_killed_script_left_half_written_spoils_no_other(site: SiteFolder) -> None:

@@ -91,6 +91,9 @@ def test_who_is_told_looks_seldom_and_who_is_not_looks_soon(tasks: Path) -> None
     (tasks / "missing").mkdir()
     hints.renew()
     assert hints.backoff().next() == FIRST_DOUBT
+    (tasks / "missing").rmdir()
+    hints.take()
+    assert hints.backoff().next() == FIRST_LOOK
     hints.close()
     assert hints.backoff().next() == FIRST_LOOK
 
@@ -102,6 +105,14 @@ def test_the_same_path_can_be_watched_anew(hints: Hints, tasks: Path) -> None:
     hints.renew()
     rename(tasks)
     assert hints.wait(PATIENCE) == {tasks}
+
+
+@linux
+def test_closing_what_a_script_has_closed_is_harmless(tmp_path: Path) -> None:
+    hints = Hints(tmp_path, WatchMode.EVENTS)
+    os.close(hints.fileno() or pytest.fail())
+    hints.close()
+    assert hints.fileno() is None
 
 
 def test_closing_twice_is_harmless(hints: Hints, tasks: Path) -> None:

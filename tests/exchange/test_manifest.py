@@ -116,6 +116,38 @@ def test_what_looks_as_it_was_written_is_judged_like_everything_else(data: bytes
     assert outcome(data) == thorough
 
 
+WRITTEN = encode(result(more="@"))
+
+
+def long_integers(digits: int) -> bytes:
+    return WRITTEN.replace(b'"@"', b"[" + b", ".join([b"9" * digits] * 3) + b"]")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        WRITTEN,
+        WRITTEN.replace(b'"@"', b'{"a": 1, "a": 1}'),
+        WRITTEN.replace(b'"@"', b'{"a": 1, "\\u0061": 1}'),
+        WRITTEN.replace(b'"protocol": 1', b'"protocol": 1, "protocol": 1'),
+        WRITTEN.replace(b'"protocol": 1', b'"protocol": 2'),
+        WRITTEN.replace(b'"@"', b"1e999"),
+        WRITTEN.replace(b'"@"', b"-0"),
+        WRITTEN.replace(b'"@"', b"[" * 500 + b"]" * 500),
+        long_integers(999),
+        long_integers(1000),
+        long_integers(1001),
+    ],
+    ids=lambda data: f"{len(data)}",
+)
+def test_what_is_laid_out_as_if_it_was_written_here_is_judged_like_everything_else(data: bytes) -> None:
+    data = msgspec.json.format(data, indent=1) + b"\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "_as_written", lambda data: None)
+        thorough = outcome(data)
+    assert outcome(data) == thorough
+
+
 @pytest.mark.parametrize("document", [task(), result(), End(1, "run", "FINISHED:COMPLETED")])
 def test_what_was_written_here_is_known_at_once(document: Task | Result | End) -> None:
     assert manifest._as_written(encode(document)) == document

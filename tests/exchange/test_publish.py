@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fltui.errors import BadInputError, RefusedError
-from fltui.exchange.layout import ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import ExchangeFolder, Side, SiteFolder, TaskId
 from fltui.exchange.manifest import End, ExchangeAbout, decode, encode
 from fltui.exchange.publish import (
     check_exchange,
@@ -209,7 +209,7 @@ def test_taking_back_twice_is_harmless(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("side", "others"), [("server", set()), ("site", {"logs"})])
-def test_each_side_makes_the_folders_it_needs(tmp_path: Path, side: str, others: set[str]) -> None:
+def test_each_side_makes_the_folders_it_needs(tmp_path: Path, side: Side, others: set[str]) -> None:
     site = SiteFolder(tmp_path / "site-1", "site-1")
     open_site(site, side)
     open_site(site, side)

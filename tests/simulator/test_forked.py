@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fltui.errors import BadInputError
 from fltui.exchange.watch import WatchMode
 from fltui.simulator.forked import Forked
 from fltui.simulator.forkserver import ahead
@@ -131,18 +133,54 @@ print("there", flush=True)
 
 
 @pytest.mark.parametrize("then", ["", "import time; time.sleep(1000)"])
-async def test_what_a_script_sends_away_lives_as_long_as_the_run(tmp_path: Path, then: str) -> None:
-    forked = Forked()
+async def test_what_a_script_sends_away_lives_as_long_as_the_run(forked: Forked, tmp_path: Path, then: str) -> None:
     before = _orphans(forked)
     one = launch(tmp_path, "a", DAEMON + then)
     ended = await forked.start(one)
     await _until(lambda: "INFO there" in said(one) and len(_orphans(forked)) >= 2)
     if not then:
         assert (await ended).code == 0
-    watched = [os.pidfd_open(pid) for pid in _orphans(forked)]
-    assert before == []
+    await _until(lambda: any(map(_children, _orphans(forked))))
+    there = [*_orphans(forked), *(child for pid in _orphans(forked) for child in _children(pid))]
+    assert (before, len(there)) == ([], 3)
+    watched = [os.pidfd_open(pid) for pid in there]
     await forked.close()
     assert _all_end(watched)
+
+
+def test_what_a_job_script_sends_away_ends_when_no_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLTUI_TEST", str(tmp_path))
+    (tmp_path / "job.py").write_text(f"{DAEMON}1 / 0")
+    forked = Forked()
+    assert forked.run_job_script(tmp_path / "job.py", {}).code == 1
+    watched = [os.pidfd_open(pid) for pid in _orphans(forked)]
+    forked.abandon()
+    assert len(watched) == 2
+    assert _all_end(watched)
+    assert processes_of(tmp_path) == []
+
+
+def test_a_fork_server_that_is_killed_before_it_reads_is_one_sentence(tmp_path: Path) -> None:
+    forked = Forked()
+    os.kill(_server(forked), signal.SIGSTOP)
+    threading.Timer(0.1, os.kill, (_server(forked), signal.SIGKILL)).start()
+    with pytest.raises(BadInputError, match=r"job\.py did not end: the fork server .* was killed by SIGKILL"):
+        forked.run_job_script(tmp_path / "job.py", {})
+    forked.abandon()
+
+
+def test_a_job_script_that_is_interrupted_may_clear_away(tmp_path: Path) -> None:
+    text = "import time\ntry: open('begun', 'w').close(); time.sleep(1000)\nfinally: open('cleared', 'w').close()"
+    (tmp_path / "job.py").write_text(text)
+    with subprocess.Popen(
+        command("run", tmp_path / "job.py"), env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE
+    ) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            os.sched_yield()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+    assert (tmp_path / "cleared").exists()
 
 
 def _orphans(forked: Forked) -> list[int]:

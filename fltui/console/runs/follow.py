@@ -150,7 +150,7 @@ class Follower:
                 continue
             backoff.reset()
             self._put(batch)
-            if not batch.is_full:
+            if not (batch.is_full or self._logs.behind):
                 self._closing.wait(_GATHER)
             while len(self._batches) >= _AHEAD and not self._closing.wait(_LIVE_LOOK / 2):
                 pass

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from fltui.console.amounts import duration_text, metric_text
@@ -108,7 +108,7 @@ class HomeScreen(Screen[None]):
 
     def _look(self) -> None:
         """Read the lists in a thread, one look at a time: a slow disk or a long journal takes what it takes."""
-        if not self._reading and self.is_attached and self.is_active:
+        if not self._reading and self.is_attached and (self.is_active or isinstance(self.app.screen, ModalScreen)):
             self._reading = True
             self.run_worker(self._read, thread=True, group="read")
 

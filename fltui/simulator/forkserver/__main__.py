@@ -1,7 +1,8 @@
 """``python -P -m fltui.simulator.forkserver CONTROL LIFELINE``: has everything loaded that the process of a site needs.
 
-It forks for each site. What comes out of a fork goes on as ``python -P -m fltui.client`` would, to the end; only what
-is loaded is already there, in memory that is shared as long as nobody writes into it.
+It forks for each site, and for the job script before them. What comes out of a fork goes on as ``python -P -m
+fltui.client`` would, or ``fltui.job``, to the end; only what is loaded is already there, in memory that is shared as
+long as nobody writes into it.
 
 It has one thread of its own (those that NumPy's BLAS starts end in a fork by its own doing), and knows nothing of the
 job or the server. `CONTROL` is a socket to whoever asks for processes: the end of file there ends it, with all that it
@@ -50,7 +51,7 @@ def main() -> NoReturn:
     main = import_module(f"{birth.module}.__main__").main
     from fltui.simulator.forkserver.ending import end
 
-    end(main(), birth.after.modules)
+    end(main(), birth.after.modules, birth.threads)
 
 
 if __name__ == "__main__":

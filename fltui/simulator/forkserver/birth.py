@@ -64,6 +64,10 @@ class Birth(Protocol):
     def module(self) -> str:
         """A package of fltui's, as ``python -m`` takes it."""
 
+    @property
+    def threads(self) -> int:
+        """How many the module has, besides those of the script."""
+
     def become(self) -> None:
         """Be as a Python that was started for the module alone."""
 
@@ -78,6 +82,7 @@ class SiteBirth:
         lifeline: see `Server`.
         relay: the end of a pipe for its hints; None if it looks for itself.
         module: what runs it.
+        threads: the main one, and the one that follows the lifeline.
     """
 
     after: After
@@ -85,6 +90,7 @@ class SiteBirth:
     lifeline: int
     relay: int | None
     module: str = "fltui.client"
+    threads: int = 2
 
     def become(self) -> None:
         """See `Birth`."""
@@ -121,6 +127,7 @@ class ModuleBirth:
         out: for what it prints.
         err: for its errors.
         parent: the fork server.
+        threads: the main one.
     """
 
     after: After
@@ -128,6 +135,7 @@ class ModuleBirth:
     out: int
     err: int
     parent: int
+    threads: int = 1
 
     @property
     def module(self) -> str:

@@ -19,11 +19,8 @@ from fltui.signals import StoppedError
 
 _BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
-_OWN_THREADS = 2
-"""The main thread, and the one that follows the lifeline."""
 
-
-def end(code: int, shared: Collection[str]) -> NoReturn:
+def end(code: int, shared: Collection[str], threads: int) -> NoReturn:
     """End this process in the order in which Python does: threads, exit handlers, what the script has made, files.
 
     Python would take apart every module, and so write into most pages that are shared with the other sites: 20 ms of
@@ -32,11 +29,12 @@ def end(code: int, shared: Collection[str]) -> NoReturn:
     Args:
         code: to exit with.
         shared: names of the modules that were there before the script.
+        threads: how many there were, which end with the process.
     """
     with contextlib.suppress(KeyboardInterrupt, StoppedError):  # it ends already
         threading._shutdown()  # type: ignore[attr-defined]  # as multiprocessing ends what it has forked
     atexit._run_exitfuncs()
-    if len(sys._current_frames()) > _OWN_THREADS:
+    if len(sys._current_frames()) > threads:
         sys.exit(code)  # threads that go on: only Python can stop them
     try:
         _flush()

@@ -28,11 +28,6 @@ from fltui.simulator.launch import (
     signal_group,
 )
 
-_STARTUP_MODULES = {"sitecustomize", "usercustomize"}
-"""What Python loads at its start if it is there."""
-
-_PR_SET_PDEATHSIG = 1
-
 _ENOUGH = 1 << 16
 """Bytes of requests read at once."""
 
@@ -217,9 +212,10 @@ class Server:
             os.close(relay)
 
     def _pass_on(self, folders: set[Path]) -> None:
-        for site in (self._watched[folder] for folder in folders):
-            with contextlib.suppress(KeyError, BlockingIOError, BrokenPipeError):  # it has ended, or has a hint already
-                os.write(self._relays[site], b"!")
+        for folder in folders:
+            # It has ended, or has a hint already, or looks for itself, as there was no pipe to be had.
+            with contextlib.suppress(KeyError, BlockingIOError, BrokenPipeError):
+                os.write(self._relays[self._watched[folder]], b"!")
 
 
 def _children() -> set[int]:
