@@ -44,7 +44,7 @@ class Sink(Protocol):
     """One array to write, front to back."""
 
     def write(self, block: NDArray[Any]) -> None:
-        """Append 1-D elements of the sink's dtype."""
+        """Append 1-D elements of the sink's dtype; their memory is used again once this returns."""
 
 
 class ArraySource:

@@ -61,7 +61,7 @@ class Mirror:
         self._told: set[str] = set()
         self._lines = 0
         self._names = {"log": site.log(run).name, "metrics": site.metrics(run).name}
-        self._paths = {what: site.logs / name for what, name in self._names.items()}
+        self._paths = {what: f"{site.logs}/{name}" for what, name in self._names.items()}
         self._known = known
         self._done = {"log": log.stat().st_size if log is not None and log.exists() else 0, "metrics": 0}
 
@@ -142,6 +142,6 @@ class Mirror:
         if self._log is not None:
             return False
         try:
-            return self._paths[what].stat().st_size == self._done[what]
+            return os.stat(self._paths[what]).st_size == self._done[what]  # noqa: PTH116 - asked of every site each time
         except OSError:
             return True
