@@ -19,6 +19,7 @@ import numpy as np
 
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
+from fltui.client.leftovers import remove_leftovers, remove_spares
 from fltui.client.output import LogFile
 from fltui.client.results import Results
 from fltui.client.vetting import Vetting
@@ -29,7 +30,7 @@ from fltui.exchange.durable import sync_file, sync_folder
 from fltui.exchange.hints import RELAY, Hints
 from fltui.exchange.keys import Keys, keys_path, site_identity
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
-from fltui.exchange.lock import is_held, let_go
+from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import (
     LAST_STEP,
     LONGEST_KEY,
@@ -44,7 +45,6 @@ from fltui.exchange.publish import (
     hold_site,
     open_site,
     site_lock,
-    spare_of,
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
@@ -94,8 +94,8 @@ class Session:
         self._vetting = Vetting(self.site, self._identity)
         open_site(self.site, "site", durable=self._durable)
         self._lock = hold_site(self.site, self.run)
-        self._tidy("status.json.*")
-        self._tidy_spares()
+        remove_leftovers(self.site, "status.json.*")
+        remove_spares(self.site, config.run)
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
@@ -106,28 +106,12 @@ class Session:
             self._begin_run()
 
     def _begin_run(self) -> None:
-        self._tidy(f"{self.run}.*")
+        remove_leftovers(self.site, f"{self.run}.*")
         with contextlib.suppress(OSError):
             self._results.begin(self.run)
             for path in (self.site.log(self.run), self.site.metrics(self.run)):
                 end_last_line(path)
         self._persist(lambda: self._log.open(self.site.log(self.run)), "its log")
-
-    def _tidy(self, pattern: str) -> None:
-        """Remove what a script that was killed left half written, or to be written over."""
-        with contextlib.suppress(OSError):
-            for path in self.site.staging("site").glob(pattern):
-                if path.suffix != ".lock":
-                    path.unlink(missing_ok=True)
-
-    def _tidy_spares(self) -> None:
-        """Remove what scripts of runs that were broken off kept to write over, not that of scripts which live."""
-        if self.config.run and is_held(site_lock(self.site, "")):
-            return
-        with contextlib.suppress(OSError):
-            for path in self.site.staging("site").glob(spare_of("*")):
-                if not is_held(site_lock(self.site, path.name.removesuffix(spare_of("")))):
-                    path.unlink(missing_ok=True)
 
     def ready(self) -> None:
         """The script has called `init`: it can be given tasks. A second call does nothing."""

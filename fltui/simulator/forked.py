@@ -28,13 +28,10 @@ _PATIENCE = 5.0
 """Seconds that the fork server has for its end."""
 
 _MOMENT = 1.0
-"""Seconds that killed processes have for theirs."""
+"""Seconds that killed processes have for theirs, and a job script after Ctrl-C."""
 
 _ENOUGH = 1 << 16
 """Bytes read at once."""
-
-_MOMENT_FOR_SCRIPT = 0.25
-"""Seconds that a job script has for its end after Ctrl-C, as `subprocess.run` gives."""
 
 _told = msgspec.json.Decoder(Started | Ended)
 
@@ -97,7 +94,7 @@ class Forked:
                         return None, said
             except KeyboardInterrupt:
                 signal_group(pid, signal.SIGINT)  # a terminal tells this process alone
-                _await([pid], _MOMENT_FOR_SCRIPT)
+                _await([pid], _MOMENT)
                 raise
             finally:
                 if pid:  # nobody else ends it

@@ -170,8 +170,9 @@ def test_a_fork_server_that_is_killed_before_it_reads_is_one_sentence(tmp_path: 
 
 
 def test_a_job_script_that_is_interrupted_may_clear_away(tmp_path: Path) -> None:
-    text = "import time\ntry: open('begun', 'w').close(); time.sleep(1000)\nfinally: open('cleared', 'w').close()"
-    (tmp_path / "job.py").write_text(text)
+    text = "import sys, time\ntry:\n    sys.stderr.write('x' * 300_000); open('begun', 'w').close(); time.sleep(1000)"
+    # More than a pipe holds: when it has begun, somebody reads what it says, and knows of it.
+    (tmp_path / "job.py").write_text(f"{text}\nfinally: open('cleared', 'w').close()")
     with subprocess.Popen(
         command("run", tmp_path / "job.py"), env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE
     ) as process:
