@@ -357,6 +357,8 @@ class Engine:
             self._retention.sweep(self._federation.round)
             self._retention.finish()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
+        with contextlib.suppress(OSError):
+            self._requests.clear()
         self._attendance.finish()
         final = self._final
         try:

@@ -65,3 +65,11 @@ class Requests:
                     self._wake()
                 case Drop():
                     self._drop(request.site, f"dropped: {request.reason}")
+
+    def clear(self) -> None:
+        """Take away what was asked too late: the run is over.
+
+        Raises:
+            OSError: the folder of requests cannot be read.
+        """
+        take_requests(self._control)

@@ -190,6 +190,17 @@ async def test_a_request_that_cannot_be_written_down_ends_the_run(
     assert table.workflow.left
 
 
+async def test_what_is_asked_as_the_run_ends_is_taken_away(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stop(*, patient: bool) -> None:
+        control.ask(table.folder, control.Pause("lunch"))
+
+    table.workflow.step = lambda _: control.ask(table.folder, control.Abort())
+    monkeypatch.setattr(table.fleet, "stop", stop)
+    assert (await table.end()).state is RunStatus.ABORTED
+    assert not list(table.folder.control.iterdir())
+    assert not any(isinstance(event, RunPaused) for event in read_journal(table.folder.journal))
+
+
 async def test_an_end_that_cannot_be_written_down_is_told(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Federation) -> None:
         raise RunFailedError("no luck")
