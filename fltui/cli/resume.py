@@ -60,7 +60,7 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
         from fltui.simulator.processes import local_processes
 
         with local_processes() as processes, run_keys(job) as keys:
-            local = LocalSites(job, folder, exchange, options.watch, keys, processes)
+            local = LocalSites(job, folder, exchange, options, keys, processes)
             run_engine(Engine(job, folder, exchange, local, options, keys.identity, resumed=True), as_json=as_json)
     else:
         identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)

@@ -76,7 +76,7 @@ def run(
             watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
         )
         with run_keys(prepared.job) as keys:
-            fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, watch, keys, processes)
+            fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, options, keys, processes)
             engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity)
             run_engine(engine, as_json=json)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
 from collections.abc import Iterable
 
@@ -16,6 +17,9 @@ from fltui.server.round import Round
 _MOST_KEPT = 1 << 30
 """Bytes of arrays of finished rounds that stay in the exchange for people to look at. More would keep a disk busy with
 what nobody reads."""
+
+_LARGE = 1 << 26
+"""Bytes of a model from which it is not kept in memory when nobody needs it any more."""
 
 
 class Retention:
@@ -38,6 +42,7 @@ class Retention:
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
+        self._letting_go = threading.Thread()
         self._awaited: int | None = None
         """The last round that ended without somebody."""
 
@@ -83,6 +88,11 @@ class Retention:
                     tasks.remove(task_id)
         if self._options.keep_models is not None:
             self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
+        elif done.request.model.size >= _LARGE and not self._letting_go.is_alive():
+            # In a thread, as a disk may be slow. The next model gets this memory, which is there: a virtual machine
+            # may have to ask its host for other memory, and waits twice as long for it as for all else of a round.
+            self._letting_go = threading.Thread(target=self._let_go, args=(number,), daemon=True)
+            self._letting_go.start()
 
     def finish(self) -> None:
         """Leave no empty folder behind."""
@@ -90,6 +100,10 @@ class Retention:
             site, task_id = self.spare.popitem()
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
                 tasks.remove_spare(task_id)
+
+    def _let_go(self, number: int) -> None:
+        for past in (number, number - 1):
+            self._models.let_go(past)
 
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""

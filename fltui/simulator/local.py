@@ -24,10 +24,10 @@ from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.lock import is_held
 from fltui.exchange.plain import open_plain
 from fltui.exchange.publish import open_site, site_lock
-from fltui.exchange.watch import LONGEST_WAIT, Backoff, WatchMode
+from fltui.exchange.watch import LONGEST_WAIT, Backoff
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
-from fltui.run.options import RunMode
+from fltui.run.options import RunMode, RunOptions
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 from fltui.simulator.keys import NO_KEYS, RunKeys
 from fltui.simulator.launch import Ended, Launch
@@ -46,6 +46,9 @@ _EACH = 0.01
 _WATCHES = 64
 """Sites that may each have a watch of their own; a user has 128 of them by default, on Linux."""
 
+_KEEPERS = 8
+"""Sites that may each keep the memory that their scripts free between two rounds."""
+
 _SITES_PER_STATUS = 32
 """Sites that, together, write one status in a second at most, beside those that change."""
 
@@ -62,14 +65,14 @@ class LocalSites:
         job: Job,
         folder: RunFolder,
         exchange: ExchangeFolder,
-        watch: WatchMode = WatchMode.AUTO,
+        options: RunOptions | None = None,
         keys: RunKeys | None = None,
         processes: Processes | None = None,
     ) -> None:
         self._job = job
         self._folder = folder
         self._exchange = exchange
-        self._watch = watch
+        self._options = options or RunOptions()
         self._keys = keys or RunKeys()
         self._processes = processes
         self._ended: dict[str, asyncio.Future[Ended]] = {}
@@ -82,7 +85,7 @@ class LocalSites:
         if self._processes is None:
             self._processes = start_processes()
         if len(self._job.sites) > _WATCHES:
-            self._processes.relay(self._exchange.root, self._watch)
+            self._processes.relay(self._exchange.root, self._options.watch)
         for name in self._job.sites:
             if name in roster.dropped or name in self._ended:
                 continue
@@ -124,7 +127,7 @@ class LocalSites:
             exchange=str(self._exchange.root),
             run=self._folder.run,
             transfer=transfer,
-            watch=self._watch,
+            watch=self._options.watch,
             durability=Durability.PROCESS,
             require_signatures=self._job.require_signatures,
             mapped=True,
@@ -142,7 +145,14 @@ class LocalSites:
             custom=str(self._folder.job / f"app_{name}" / "custom"),
             log=str(log),
             tasks=str(site.tasks),
+            keeps_memory=self._keep_memory,
         )
+
+    @property
+    def _keep_memory(self) -> bool:
+        """Whether the sites need theirs all at once anyway."""
+        count = len(self._job.sites)
+        return count <= min(_KEEPERS, self._options.threads or count)
 
     def _attend_end(self, ended: asyncio.Future[Ended], roster: Roster) -> None:
         if not self._ending:

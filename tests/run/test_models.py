@@ -84,6 +84,22 @@ def test_a_durable_model_reads_the_same(models: Models) -> None:
     assert durable.load(1).digest == models.load(0).digest
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no advice")
+def test_of_a_model_that_is_let_go_every_array_is_forgotten(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    advice: list[tuple[int, int, int, int]] = []
+
+    def advise(fd: int, start: int, length: int, found: int) -> None:
+        advice.append((os.fstat(fd).st_ino, start, length, found))
+
+    monkeypatch.setattr(os, "posix_fadvise", advise)
+    save(models, 3, w=1.5, b=0.5)
+    models.let_go(3)
+    models.let_go(2)  # there is none
+    files = {path.stat().st_ino for path in models.folder(3).glob("*.npy")}
+    assert sorted(advice) == [(file, 0, 0, os.POSIX_FADV_DONTNEED) for file in sorted(files)]
+    assert np.load(models.folder(3) / "w.npy") == [1.5]
+
+
 def test_a_pointer_leads_to_a_model_and_can_be_moved(models: Models) -> None:
     save(models, 0, w=0.0)
     save(models, 1, w=1.0)

@@ -16,9 +16,10 @@ from fltui.server.retention import Retention
 from fltui.server.round import Round
 
 
-def over(number: int, *stored: str, size: int = 0, unanswered: tuple[str, ...] = ()) -> Round:
-    """A round that took in some arrays, by their digests, and left so many bytes in the exchange."""
-    request = SimpleNamespace(round=number, start_round=0, total_rounds=6)
+def over(number: int, *stored: str, size: int = 0, model: int = 0, unanswered: tuple[str, ...] = ()) -> Round:
+    """A round that took in some arrays, by their digests, and left so many bytes in the exchange, with a model of so
+    many."""
+    request = SimpleNamespace(round=number, start_round=0, total_rounds=6, model=SimpleNamespace(size=model))
     return cast(
         Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size, unanswered=unanswered)
     )
@@ -129,6 +130,26 @@ def test_private_copies_go_unless_they_are_kept_or_in_use(tmp_path: Path, keep: 
     kept.retention.finished(over(0, "old", "both"))
     kept.retention.sweep(over(1, "both", "new"))
     assert {path.name for path in kept.run.store.iterdir()} == left
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "gone"),
+    [
+        (100 << 20, {}, [2, 1]),
+        (100 << 20, {"keep_models": 2}, []),  # they are removed in a while
+        (1 << 20, {}, []),
+    ],
+)
+def test_large_models_that_stay_are_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, options: dict[str, int], gone: list[int]
+) -> None:
+    kept, found = Kept(tmp_path, **options), list[int]()
+    monkeypatch.setattr(kept.retention._models, "let_go", found.append)
+    kept.retention.finished(over(2, model=size))
+    kept.retention.sweep(None)
+    if kept.retention._letting_go.ident is not None:
+        kept.retention._letting_go.join()
+    assert found == gone
 
 
 def test_nothing_goes_before_a_round_is_over(tmp_path: Path) -> None:

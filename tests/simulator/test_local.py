@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fltui.client.config import TransferType
 from fltui.exchange.keys import Keys
 from fltui.exchange.layout import SERVER
 from fltui.exchange.publish import open_exchange, open_site
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.run.folder import create_run
+from fltui.run.options import RunOptions
 from fltui.run.seal import write_seal
 from fltui.simulator.local import LocalSites, _second_name
 from fltui.workflows.fedavg import FedAvg
@@ -343,3 +345,17 @@ def test_what_a_hangup_ends_was_killed_by_it(tmp_path: Path) -> None:
     text = script("import os, signal; os.kill(os.getpid(), signal.SIGHUP)")
     done = fltui(tmp_path, "run", write_job(tmp_path / "job", {"a": text}))
     assert (done.code, "a: its script was killed by SIGHUP" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("sites", "threads", "keeps"), [(8, None, True), (9, None, False), (3, 3, True), (3, 2, False)]
+)
+def test_sites_keep_memory_where_they_need_it_all_at_once(
+    tmp_path: Path, sites: int, threads: int | None, keeps: bool
+) -> None:
+    apps = {f"s{number}": SiteApp(ScriptExecutor("a.py"), {}) for number in range(sites)}
+    job = Job("test", FedAvg(num_clients=1, num_rounds=1), apps)
+    folder, exchange = create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange")
+    open_site(exchange.site("s0"), "server")
+    local = LocalSites(job, folder, exchange, RunOptions(threads=threads))
+    assert local._launch("s0", Path("a.py"), [], TransferType.FULL).keeps_memory == keeps

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from fltui.client.__main__ import LIFELINE
 from fltui.exchange.hints import RELAY
+from fltui.simulator.forkserver.memory import keep_memory
 from fltui.simulator.launch import Launch, RunModule, client_command, module_command, variables_of
 from fltui.simulator.lifeline import die_with_parent
 
@@ -96,6 +97,8 @@ class SiteBirth:
         """See `Birth`."""
         launch = self.launch
         self.after.begin()
+        if launch.keeps_memory:
+            keep_memory()
         kept = [self.lifeline, *([] if self.relay is None else [self.relay])]
         _close_all_but(*kept)
         try:
