@@ -82,7 +82,7 @@ class Session:
         self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
-        self._fresh = self._seen = False
+        self._fresh = self._seen = self._told = False
         self._there: list[TaskId] = []
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
@@ -135,15 +135,15 @@ class Session:
             True with `task` set, False at the end of the run or after `timeout`.
         """
         started = time.monotonic()
-        backoff = self._hints.backoff()
-        told = bool(self.run)
+        backoff, told = self._hints.backoff(told=self._told), self._told
+        said = bool(self.run)
         # All that was there has been seen when the task was taken that is now answered; what has come since gives a
         # hint, or is looked for in a moment.
         seen = self._seen and self.task is None and timeout is None and self._hints.fileno() is not None
         self._seen = False
         while True:
             if not seen and self._look():
-                self._seen = True
+                self._seen, self._told = True, told
                 if self.task is not None and sum(entry.size for entry in self.task.arrays) > _LARGE:
                     # Its place is to be had before the next result needs more.
                     self._results.retire(self._there, keep_newest=False)
@@ -154,11 +154,11 @@ class Session:
             waited = time.monotonic() - started
             if timeout is not None and waited >= timeout:
                 return False
-            if not told and waited > _SAY_WAITING:
-                told = True
+            if not said and waited > _SAY_WAITING:
+                said = True
                 print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
             self._results.retire(self._there, keep_newest=self.task is None)  # while nobody waits for this site
-            self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
+            told = self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
 
     def receive(self, timeout: float | None = None) -> FLModel | None:
         """The task's model, or the next task's if that was answered; None at the end or after `timeout`."""
@@ -289,11 +289,16 @@ class Session:
             raise
         self._closed = True
 
-    def _pause(self, seconds: float) -> None:
-        """Wait until something arrives, `seconds` at most; one look serves all that has arrived."""
+    def _pause(self, seconds: float) -> bool:
+        """Wait until something arrives, `seconds` at most; one look serves all that has arrived.
+
+        Returns:
+            Whether a hint has told of it.
+        """
         until = time.monotonic() + seconds
-        while not self._hints.wait(until - time.monotonic()) and time.monotonic() < until:
+        while not (told := self._hints.wait(until - time.monotonic())) and time.monotonic() < until:
             pass  # what woke it is no manifest: a folder of arrays
+        return bool(told)
 
     def _persist(self, write: Callable[[], None], what: str) -> None:
         """Write, again and again while the disk is full or the share away, until it is done or the run has ended.

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fltui.exchange.watch import FIRST_DOUBT, Backoff, Watcher, WatchMode, is_remote
+from fltui.exchange.watch import FIRST_DOUBT, LONGEST_WAIT, Backoff, Watcher, WatchMode, is_remote
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -86,11 +86,12 @@ class Hints:
             return False
         return True
 
-    def backoff(self) -> Backoff:
-        """When to look though there is no hint: seldom where each folder is known to give hints."""
+    def backoff(self, *, told: bool) -> Backoff:
+        """When to look though there is no hint: seldom where each folder is known to give hints, and most seldom where
+        what was awaited last was `told` of by one."""
         source = self._source
         sure = isinstance(source, _Relay) or (isinstance(source, _Inotify) and source.watches == len(self._folders))
-        return Backoff(FIRST_DOUBT) if sure else Backoff()
+        return Backoff(LONGEST_WAIT if told else FIRST_DOUBT) if sure else Backoff()
 
     def renew(self) -> None:
         """Watch the same paths anew: what was mounted again is another folder than the one that was watched."""

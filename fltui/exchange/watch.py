@@ -25,7 +25,7 @@ FIRST_LOOK = 0.01
 """Seconds until the first look where nothing tells of what arrives."""
 
 FIRST_DOUBT = 0.25
-"""Seconds until the first look where an event should have told."""
+"""Seconds until the first look where an event should tell."""
 
 LONGEST_WAIT = 2.0
 

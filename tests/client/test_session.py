@@ -21,6 +21,7 @@ from fltui.exchange.lock import hold, let_go
 from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
 from fltui.exchange.store import store_arrays
+from fltui.exchange.watch import Backoff
 from fltui.model import FLModel, ParamsType
 
 RUN = "hello-20260101T000000Z-abcd"
@@ -102,6 +103,28 @@ def test_a_task_that_comes_later_wakes_the_script(site: SiteFolder, session: Ses
     model = session.receive(timeout=10)
     assert model is not None
     assert model.params == {}
+
+
+def test_who_was_told_of_the_last_task_trusts_in_being_told_of_the_next(
+    site: SiteFolder, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted: list[bool] = []
+    hints, rounds = session._hints, iter(range(9))
+
+    def backoff(*, told: bool) -> Backoff:
+        trusted.append(told)
+        return Backoff(0)
+
+    def waiting(tells: bool) -> set[Path]:
+        publish(site, next(rounds), {})
+        return {site.tasks} if tells else set()
+
+    monkeypatch.setattr(hints, "backoff", backoff)
+    for tells in (True, True, False, True):
+        monkeypatch.setattr(hints, "wait", lambda _, tells=tells: waiting(tells))
+        assert session.receive() is not None
+        session.send(FLModel(params={}))
+    assert trusted == [False, True, True, False]
 
 
 def test_the_end_of_the_run_ends_the_loop(site: SiteFolder, session: Session) -> None:

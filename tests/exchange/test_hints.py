@@ -14,7 +14,7 @@ import pytest
 
 from fltui.exchange import hints as module
 from fltui.exchange.hints import Hints
-from fltui.exchange.watch import FIRST_DOUBT, FIRST_LOOK, WatchMode
+from fltui.exchange.watch import FIRST_DOUBT, FIRST_LOOK, LONGEST_WAIT, WatchMode
 from tests.exchange.arriving import rename, write
 
 PATIENCE = 30.0
@@ -84,18 +84,22 @@ def test_a_folder_that_is_not_there_gives_no_hints(hints: Hints, tasks: Path) ->
 @linux
 def test_who_is_told_looks_seldom_and_who_is_not_looks_soon(tasks: Path) -> None:
     hints = Hints(tasks.parent, WatchMode.EVENTS)
+
+    def first_looks() -> list[float]:
+        return [hints.backoff(told=told).next() for told in (False, True)]
+
     assert hints.add(tasks)
-    assert hints.backoff().next() == FIRST_DOUBT
+    assert first_looks() == [FIRST_DOUBT, LONGEST_WAIT]
     assert not hints.add(tasks / "missing")
-    assert hints.backoff().next() == FIRST_LOOK
+    assert first_looks() == [FIRST_LOOK, FIRST_LOOK]
     (tasks / "missing").mkdir()
     hints.renew()
-    assert hints.backoff().next() == FIRST_DOUBT
+    assert first_looks() == [FIRST_DOUBT, LONGEST_WAIT]
     (tasks / "missing").rmdir()
     hints.take()
-    assert hints.backoff().next() == FIRST_LOOK
+    assert first_looks() == [FIRST_LOOK, FIRST_LOOK]
     hints.close()
-    assert hints.backoff().next() == FIRST_LOOK
+    assert first_looks() == [FIRST_LOOK, FIRST_LOOK]
 
 
 def test_the_same_path_can_be_watched_anew(hints: Hints, tasks: Path) -> None:
@@ -188,7 +192,7 @@ def test_no_program_that_is_started_gets_the_descriptor(tmp_path: Path) -> None:
 def test_polling_gives_no_hints(tasks: Path) -> None:
     hints = Hints(tasks.parent, WatchMode.POLL)
     assert not hints.add(tasks)
-    assert hints.backoff().next() == FIRST_LOOK
+    assert hints.backoff(told=True).next() == FIRST_LOOK
     rename(tasks)
     assert hints.fileno() is None
     assert hints.wait(0.01) == set()

@@ -30,7 +30,7 @@ from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import digest
 from fltui.exchange.npy import header
 from fltui.exchange.publish import open_exchange, site_lock
-from fltui.exchange.watch import FIRST_DOUBT, Backoff, WatchMode
+from fltui.exchange.watch import FIRST_DOUBT, LONGEST_WAIT, Backoff, WatchMode
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.model import NUM_STEPS, FLModel, Params
@@ -93,9 +93,9 @@ class _Ears:
         """See `Hints.add`."""
         self.folders.add(str(folder))
 
-    def backoff(self) -> Backoff:
+    def backoff(self, *, told: bool) -> Backoff:
         """See `Hints.backoff`: what it hears should be all there is."""
-        return Backoff(FIRST_DOUBT)
+        return Backoff(LONGEST_WAIT if told else FIRST_DOUBT)
 
     def fileno(self) -> int:
         """See `Hints.fileno`: there may be hints."""
@@ -132,14 +132,14 @@ class _Session(Session):
     clock: Clockwork
     pausing: dict[Lane, _Session]
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float) -> bool:
         lane = current(self.clock)
         ears = cast(_Ears, self._hints)
         if not ears.heard:
             self.pausing[lane] = self
             lane.sleep(max(seconds, 0))
             self.pausing.pop(lane, None)
-        ears.take()
+        return bool(ears.take())
 
 
 class _Play:

@@ -72,7 +72,7 @@ class _Deaf:
         """See `Hints.add`."""
         return False
 
-    def backoff(self) -> Backoff:
+    def backoff(self, *, told: bool) -> Backoff:
         """See `Hints.backoff`."""
         return Backoff()
 
