@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_SHARE = 0.08
+_SHARE = 0.04
 """Of one core, what showing may take while there is always something new."""
 
-_LONGEST = 1 / 3
+_LONGEST = 1 / 2
 """Seconds after which it is shown in any case."""
 
 

@@ -35,7 +35,7 @@ def test_the_first_is_shown_at_once(pace: Pace) -> None:
 def test_what_costs_little_is_shown_every_time(machine: Machine, pace: Pace) -> None:
     for _ in range(10):
         pace.showing()
-        machine.work(0.003, rest=0.047)
+        machine.work(0.0015, rest=0.0485)
         assert pace.is_time
 
 
@@ -43,17 +43,17 @@ def test_what_costs_much_waits_until_it_can_be_afforded(machine: Machine, pace: 
     pace.showing()
     machine.work(0.016)
     assert not pace.is_time
-    machine.work(0, rest=0.183)
+    machine.work(0, rest=0.383)
     assert not pace.is_time
     machine.work(0, rest=0.002)
     assert pace.is_time
 
 
-def test_however_much_it_costs_it_is_shown_three_times_a_second(machine: Machine, pace: Pace) -> None:
+def test_however_much_it_costs_it_is_shown_twice_a_second(machine: Machine, pace: Pace) -> None:
     pace.showing()
-    machine.work(0.332)
+    machine.work(0.498)
     assert not pace.is_time
-    machine.work(0.002)
+    machine.work(0.003)
     assert pace.is_time
 
 

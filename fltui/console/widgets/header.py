@@ -130,15 +130,16 @@ class Banner(Widget, can_focus=True):
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""
+        self._text = self._kind = ""
 
     def show_text(self, text: str, kind: str = "") -> None:
         """Show harmless `text` as ``error`` or ``hint``; nothing without text."""
-        if text == self._text and self.has_class(f"-{kind}"):
-            return
-        self._text = text
-        self.set_class(bool(text) and kind == "error", "-error")
-        self.set_class(bool(text) and kind == "hint", "-hint")
+        kind = kind if text else ""
+        if (text, kind) == (self._text, self._kind):
+            return  # else each of many frames would arrange the whole screen anew
+        self._text, self._kind = text, kind
+        self.set_class(kind == "error", "-error")
+        self.set_class(kind == "hint", "-hint")
         self.refresh(layout=True)
 
     @property

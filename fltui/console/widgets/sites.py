@@ -39,6 +39,10 @@ _METRICS = 8
 _TICK = 0.2
 """Seconds between two looks at the clock while sites train."""
 
+_STANDS = 0.6
+"""Seconds for which what was shown has stood when the clock goes on: in a run that pours it is shown anew before, and
+a round that is long over does not count on."""
+
 
 @dataclass(frozen=True)
 class SiteLine:
@@ -143,6 +147,7 @@ class SitesPanel(Panel):
         super().__init__(id=id)
         self._view: RunView | None = None
         self._shown: tuple[object, ...] = ()
+        self._since = 0.0
         self._known: list[str] = []
         self._names: list[str] = []
         self._metrics: list[str] = []
@@ -173,7 +178,7 @@ class SitesPanel(Panel):
         shown = (state, state.events, view.chosen, view.alive)
         if self._shown and shown[0] is self._shown[0] and shown[1:] == self._shown[1:]:
             return
-        self._view, self._shown = view, shown
+        self._view, self._shown, self._since = view, shown, time.monotonic()
         known = list(state.sites)
         if known != self._known:
             self._known, self._names = known, sorted(known, key=natural)
@@ -204,7 +209,9 @@ class SitesPanel(Panel):
 
     def _tick(self) -> None:
         view = self._view
-        if self.is_on_screen and view is not None and view.alive and not view.state.status.is_finished:
+        if view is None or not view.alive or view.state.status.is_finished:
+            return
+        if self.is_on_screen and time.monotonic() - self._since >= _STANDS:
             self._table.refresh()
 
     def _row(self, place: int) -> Row:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -150,6 +152,20 @@ def test_a_live_site_counts_on_until_its_answer(monkeypatch: pytest.MonkeyPatch)
     assert line_of(view, "site-1").seconds == 2.0
     view.alive = True
     assert line_of(view, "site-1").seconds == 42.0
+
+
+async def test_the_clock_goes_on_once_what_was_shown_has_stood_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    app, refreshed = SitesApp(), list[float]()
+    view = seen(*begun())
+    view.alive = True
+    async with app.run_test(size=(70, 10)):
+        app.panel.show_run(view)
+        table = app.panel.query_one(Table)
+        monkeypatch.setattr(table, "refresh", lambda: refreshed.append(time.monotonic()))
+        began = time.monotonic()
+        while not refreshed:
+            await asyncio.sleep(0.01)
+        assert refreshed[0] - began > 0.5
 
 
 async def test_metrics_of_an_earlier_round_have_a_mark() -> None:
