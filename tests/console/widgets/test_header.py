@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 
 from fltui.console.widgets.header import Banner
 
@@ -20,18 +21,21 @@ class BannerApp(App[None]):
 
 
 async def test_the_screen_is_arranged_anew_only_where_the_banner_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    app, arranged = BannerApp(), list[bool]()
+    app = BannerApp()
     async with app.run_test() as pilot:
         banner = app.banner
-        monkeypatch.setattr(banner, "refresh", lambda *, layout=False: arranged.append(layout))
-        for text, kind, seen in [
-            ("", "hint", False),
-            ("why", "error", True),
-            ("why", "hint", True),
-            ("", "hint", False),
-        ]:
-            for _ in range(2):
-                banner.show_text(text, kind)
+        refresh, arranged = banner.refresh, list[bool]()
+
+        def note(*regions: Region, layout: bool = False, **options: bool) -> Banner:
+            arranged.append(layout)
+            return refresh(*regions, layout=layout, **options)
+
+        monkeypatch.setattr(banner, "refresh", note)
+        for text, kind in [("why", "error"), ("why", "hint"), ("", "hint"), ("how", "hint")]:
             await pilot.pause()
-            assert (banner.text, banner.display, arranged) == (text, seen, [True])
             arranged.clear()
+            banner.show_text(text, kind)
+            assert True in arranged
+            arranged.clear()
+            banner.show_text(text, kind)
+            assert (banner.text, banner.display, arranged) == (text, bool(text), [])
