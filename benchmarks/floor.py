@@ -5,7 +5,9 @@ BLAKE3 digest, staged outside the watched folder and renamed into place. Every r
 keeps a journal and saves the averaged model each round. There is no command line, validation, retry, log, liveness or
 retention.
 
-    python -m benchmarks.floor ROUNDS SITES [--json]
+    python -m benchmarks.floor ROUNDS SITES [FOLDER] [--json]
+
+Its files are in FOLDER, which is empty, and stay there; without one, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -167,10 +169,10 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "site":
         run_site(Path(arguments[1]))
         return
-    as_json = "--json" in arguments
-    with tempfile.TemporaryDirectory(prefix="fltui-floor-") as folder:
-        times = run_server(Path(folder), int(arguments[0]), int(arguments[1]))
-    if as_json:
+    rounds, sites, *folder = (argument for argument in arguments if argument != "--json")
+    with tempfile.TemporaryDirectory(prefix="fltui-floor-") as temporary:
+        times = run_server(Path(*folder or [temporary]), int(rounds), int(sites))
+    if "--json" in arguments:
         print(msgspec.json.encode(times).decode())
         return
     times.sort()

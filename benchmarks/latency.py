@@ -1,7 +1,8 @@
 """The time of a round with a tiny model, against the floor: ``python -m benchmarks.latency --sites 2,8``.
 
-Times depend on the machine, so each run stands right after one of `benchmarks.floor`: floor, fltui, floor, fltui, ...
-With ``--console`` it stands after a run that nobody watches, and has a console attached. Nothing here asserts a time.
+Times depend on the machine, so each run stands beside one of `benchmarks.floor`: floor, fltui, fltui, floor, floor, ...
+With ``--console`` it stands beside a run that nobody watches, and has a console attached. What runs leave is removed when
+all is measured: for minutes ext4 looks at each file that was removed before it makes another. Nothing asserts a time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from benchmarks.running import RunError, output_of
 from benchmarks.watching import Watching
 
 _INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
+
+
+Rounds = Callable[[Path, int, int], list[float]]
+"""Seconds of the rounds of a run in an empty folder, by its sites and how many rounds are measured."""
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -75,24 +80,21 @@ def pair_of(base: Sequence[float], measured: Sequence[float]) -> Pair:
     return Pair(least, ours, ours.median_ms / least.median_ms)
 
 
-def _measure(
-    sites: int,
-    rounds: int,
-    repeats: int,
-    base: Callable[[int, int], list[float]],
-    measured: Callable[[int, int], list[float]],
-) -> Level:
+def _measure(place: Path, sites: int, rounds: int, repeats: int, base: Rounds, measured: Rounds) -> Level:
+    """Every second pair the other way round: what comes later finds a machine that has been through more."""
     pairs = []
     try:
         for number in range(1, repeats + 1):
             say(f"{sites} sites, {rounds} rounds, pair {number} of {repeats}")
-            pairs.append(pair_of(base(sites, rounds), measured(sites, rounds)))
+            turns = [base, measured][:: 1 if number % 2 else -1]
+            times = {turn: turn(Path(tempfile.mkdtemp(dir=place)), sites, rounds) for turn in turns}
+            pairs.append(pair_of(times[base], times[measured]))
     except RunError as error:
         return Level(sites, rounds, pairs, problem=str(error))
     return level_of(sites, rounds, pairs)
 
 
-def floor_rounds(sites: int, rounds: int) -> list[float]:
+def floor_rounds(folder: Path, sites: int, rounds: int) -> list[float]:
     """Seconds of the floor's rounds, in a new process as fltui's: watches and threads of earlier runs slow a round.
 
     Raises:
@@ -104,20 +106,17 @@ def floor_rounds(sites: int, rounds: int) -> list[float]:
             f"the floor needs {sites + 1} inotify instances, but a user may have {most}; "
             f"allow more with: sysctl fs.inotify.max_user_instances={4 * sites}"
         )
-    command = [sys.executable, floor.__file__, str(rounds + 1), str(sites), "--json"]
+    command = [sys.executable, floor.__file__, str(rounds + 1), str(sites), str(folder), "--json"]
     return msgspec.json.decode(output_of(command), type=list[float])[1:]
 
 
-def _plain_rounds(sites: int, rounds: int) -> list[float]:
-    with tempfile.TemporaryDirectory(prefix="fltui-benchmark-") as folder:
-        return run_rounds(Path(folder), sites, rounds).rounds_s
+def _plain_rounds(folder: Path, sites: int, rounds: int) -> list[float]:
+    return run_rounds(folder, sites, rounds).rounds_s
 
 
-def _watched_rounds(sites: int, rounds: int) -> list[float]:
-    with tempfile.TemporaryDirectory(prefix="fltui-benchmark-") as place:
-        folder = Path(place)
-        gate = folder / "gate"
-        return run_rounds(folder, sites, rounds, gate=gate, beside=Watching(folder, gate)).rounds_s
+def _watched_rounds(folder: Path, sites: int, rounds: int) -> list[float]:
+    gate = folder / "gate"
+    return run_rounds(folder, sites, rounds, gate=gate, beside=Watching(folder, gate)).rounds_s
 
 
 def table(report: Report) -> str:
@@ -157,10 +156,13 @@ def main(arguments: Sequence[str]) -> None:
     end_in_order()
     console: bool = options.console
     base, measured = (_plain_rounds, _watched_rounds) if console else (floor_rounds, _plain_rounds)
-    levels = [
-        _measure(sites, options.rounds or default_rounds(sites, console), options.repeats, base, measured)
-        for sites in options.sites
-    ]
+    with tempfile.TemporaryDirectory(prefix="fltui-benchmark-") as folder:
+        levels = [
+            _measure(
+                Path(folder), sites, options.rounds or default_rounds(sites, console), options.repeats, base, measured
+            )
+            for sites in options.sites
+        ]
     names = ("unwatched", "watched") if console else ("floor", "fltui")
     report = Report(this_heading(), *names, levels)
     print(msgspec.json.encode(report).decode() if options.json else table(report))

@@ -94,15 +94,15 @@ def _measure(place: Path, sites: int, rounds: int, repeats: int, limit: float, b
 
 def _run(place: Path, sites: int, rounds: int, limit: float, sampler: Sampler | None = None) -> Ran:
     folder = Path(tempfile.mkdtemp(dir=place))
-    unmeasured = _BEFORE - 1  # `run_rounds` leaves out the first
+    warming = _BEFORE - 1  # `run_rounds` leaves out the first
     try:
-        ran = run_rounds(folder, sites, rounds + unmeasured, limit=limit, beside=sampler)
+        ran = run_rounds(folder, sites, warming + rounds, limit=limit, beside=sampler)
     except LateError as error:
         begun = len(starts_in(folder))
         raise RunError(
-            f"{error}, in which {begun} of {rounds + unmeasured + UNMEASURED} rounds began; --limit gives it more"
+            f"{error}, in which {begun} of {warming + rounds + UNMEASURED} rounds began; --limit gives it more"
         ) from error
-    return replace(ran, rounds_s=ran.rounds_s[unmeasured:])
+    return replace(ran, rounds_s=ran.rounds_s[warming:])
 
 
 def table(report: Report) -> str:

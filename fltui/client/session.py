@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import math
 import os
 import sys
 import time
 from collections.abc import Callable
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.leftovers import remove_leftovers, remove_spares
+from fltui.client.outgoing import difference, finite, outgoing
 from fltui.client.output import LogFile
 from fltui.client.results import Results
 from fltui.client.vetting import Vetting
@@ -48,7 +46,7 @@ from fltui.exchange.publish import (
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
-from fltui.model import NUM_STEPS, FLModel, Params, ParamsType, as_params
+from fltui.model import FLModel, Params, ParamsType
 from fltui.signals import StoppedError
 
 _LARGE = 1 << 20
@@ -56,6 +54,9 @@ _LARGE = 1 << 20
 
 _SAY_WAITING = 2.0
 """Seconds of waiting for a first task after which a person is told what is awaited."""
+
+_TRUST = 3
+"""Tasks in a row of which hints have told, after which they are trusted to tell of the next."""
 
 
 class Session:
@@ -82,7 +83,9 @@ class Session:
         self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
-        self._fresh = self._seen = self._told = False
+        self._fresh = False
+        self._seen = False  # whether all that came before the hints that are still to be taken has been seen
+        self._told = 0  # tasks in a row, up to the last, of which hints have told
         self._there: list[TaskId] = []
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
@@ -135,7 +138,8 @@ class Session:
             True with `task` set, False at the end of the run or after `timeout`.
         """
         started = time.monotonic()
-        backoff, told = self._hints.backoff(told=self._told), self._told
+        backoff = self._hints.backoff(trusted=self._told >= _TRUST)
+        told: bool | None = None
         said = bool(self.run)
         # All that was there has been seen when the task was taken that is now answered; what has come since gives a
         # hint, or is looked for in a moment.
@@ -143,7 +147,9 @@ class Session:
         self._seen = False
         while True:
             if not seen and self._look():
-                self._seen, self._told = True, told
+                self._seen = True
+                if told is not None:  # it was not there already
+                    self._told = self._told + 1 if told else 0
                 if self.task is not None and sum(entry.size for entry in self.task.arrays) > _LARGE:
                     # Its place is to be had before the next result needs more.
                     self._results.retire(self._there, keep_newest=False)
@@ -204,9 +210,12 @@ class Session:
             raise ClientError("send() answers a task, but none was received: call receive() first")
         task_id = _parsed(self.task)
         kind = ParamsType(model.params_type or ParamsType.FULL)
-        params, metrics, meta = self._outgoing(model)
+        params, metrics, meta = outgoing(model)
+        if model.optimizer_params and not self._optimizer_noted:
+            self._optimizer_noted = True
+            print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
-            kind, params = ParamsType.DIFF, _difference(params, self._received(self.task))
+            kind, params = ParamsType.DIFF, difference(params, self._received(self.task))
         task = self.task
 
         def publish() -> None:
@@ -244,7 +253,7 @@ class Session:
             raise ClientError(f"log(): the key has to be text of 1 to {LONGEST_KEY} characters")
         if not self.run:
             raise ClientError("log() belongs to a run, but no task was received yet: call receive() first")
-        number = _finite(value, f"log() of {key!r}")
+        number = finite(value, f"log() of {key!r}")
         step = extra.get("global_step", extra.get("step"))
         step = None if step is None else int(step)
         if step is not None and not 0 <= step <= LAST_STEP:
@@ -296,6 +305,7 @@ class Session:
             Whether a hint has told of it.
         """
         until = time.monotonic() + seconds
+        self._seen = False  # the hint may be of the next task
         while not (told := self._hints.wait(until - time.monotonic())) and time.monotonic() < until:
             pass  # what woke it is no manifest: a folder of arrays
         return bool(told)
@@ -367,6 +377,7 @@ class Session:
             self._away = False
             print(f"site {self.site.name}: the exchange folder is back", file=sys.stderr)
             self._hints.renew()
+            return self._look()  # what has come before there were hints again
         found, readable = list(found), list(found)
         while (newest := self._newest(readable, answered)) is not None:
             if self.task is not None and self.task.task_id == str(newest):
@@ -422,28 +433,6 @@ class Session:
             self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
             print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
 
-    def _outgoing(self, model: FLModel) -> tuple[Params, dict[str, float], dict[str, Any]]:
-        try:
-            params = as_params({} if model.params is None else model.params)
-        except TypeError as error:
-            raise ClientError(f"send(): {error}") from error
-        metrics = {
-            str(name): _finite(value, f"send(): metric {name!r}") for name, value in (model.metrics or {}).items()
-        }
-        meta = {
-            key: value.item() if isinstance(value, np.generic) else value for key, value in (model.meta or {}).items()
-        }
-        try:
-            json.dumps(meta, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ClientError(f"send(): meta holds what JSON cannot: {error}") from error
-        if isinstance(meta.get(NUM_STEPS), bool):
-            raise ClientError(f"send(): meta {NUM_STEPS!r} is a truth value, expected a number of steps")
-        if model.optimizer_params and not self._optimizer_noted:
-            self._optimizer_noted = True
-            print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
-        return params, metrics, meta
-
     def _received(self, task: Task) -> Params:
         """The model of the current task once more; a sync engine may be delivering it again.
 
@@ -473,22 +462,3 @@ def _parsed(task: Task) -> TaskId:
     if parsed is None:
         raise ClientError(f"task id {task.task_id!r} is not one of protocol {PROTOCOL}")
     return parsed
-
-
-def _finite(value: Any, what: str) -> float:
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ClientError(f"{what} is {value!r:.80} ({type(value).__name__}), expected a finite number")
-    return float(value)
-
-
-def _difference(params: Params, received: Params) -> Params:
-    changed: Params = {}
-    for name, value in params.items():
-        if name not in received or received[name].shape != value.shape:
-            raise ClientError(
-                f"send(): no difference can be made of {name!r}, the model received has no such parameter"
-            )
-        changed[name] = (value - received[name]).astype(value.dtype)
-    return changed

@@ -8,7 +8,7 @@ from collections.abc import Callable
 _SHARE = 0.04
 """Of one core, what showing may take while there is always something new."""
 
-_LONGEST = 1 / 2
+LONGEST = 1 / 2
 """Seconds after which it is shown in any case."""
 
 
@@ -25,13 +25,13 @@ class Pace:
     ) -> None:
         self._clock = clock
         self._used = used
-        self._shown, self._spent = clock() - _LONGEST, used()
+        self._shown, self._spent = clock() - LONGEST, used()
 
     @property
     def is_time(self) -> bool:
         """Whether to look for something to show."""
         since = self._clock() - self._shown
-        return since >= _LONGEST or self._used() - self._spent <= _SHARE * since
+        return since >= LONGEST or self._used() - self._spent <= _SHARE * since
 
     def showing(self) -> None:
         """Something is shown from now on."""

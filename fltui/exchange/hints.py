@@ -86,12 +86,12 @@ class Hints:
             return False
         return True
 
-    def backoff(self, *, told: bool) -> Backoff:
+    def backoff(self, *, trusted: bool) -> Backoff:
         """When to look though there is no hint: seldom where each folder is known to give hints, and most seldom where
-        what was awaited last was `told` of by one."""
+        these are `trusted`: they have told of all that was awaited lately."""
         source = self._source
         sure = isinstance(source, _Relay) or (isinstance(source, _Inotify) and source.watches == len(self._folders))
-        return Backoff(LONGEST_WAIT if told else FIRST_DOUBT) if sure else Backoff()
+        return Backoff(LONGEST_WAIT if trusted else FIRST_DOUBT) if sure else Backoff()
 
     def renew(self) -> None:
         """Watch the same paths anew: what was mounted again is another folder than the one that was watched."""

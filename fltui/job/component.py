@@ -14,6 +14,11 @@ class Component:
 
     arrays: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def array_bytes(self) -> int:
+        """Size of all arrays in these fields together."""
+        return sum(array.nbytes for name in self.arrays for array in (getattr(self, name) or {}).values())
+
 
 class ServerComponent(Component):
     """Runs at the server: a workflow. The engine knows how to run it; here it is only described."""

@@ -75,6 +75,16 @@ def ask(run: RunFolder, request: AnyRequest) -> None:
     put_document(request, run.control / name, run.control)  # not in the run's root, which may be sealed just now
 
 
+def clear_requests(control: Path) -> None:
+    """Remove every request that is there, unread.
+
+    Raises:
+        OSError: the folder cannot be read, or a request cannot be removed.
+    """
+    for path in control.glob("*.json"):
+        path.unlink(missing_ok=True)
+
+
 def take_requests(control: Path) -> list[AnyRequest]:
     """Take every request that is there, by name; a file that is none is removed, and nothing comes of it."""
     found = []

@@ -132,16 +132,17 @@ class Models:
         about = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelAbout)
         return StoredModel(folder, {entry.name: entry for entry in about.arrays}, about.digest)
 
-    def let_go(self, number: int) -> None:
-        """Leave the model that enters round `number` to the disk alone, as far as it is there; others get its memory.
+    def leave_to_disk(self, number: int) -> None:
+        """Give back the memory in which the system keeps the model that enters round `number`, if it is there.
 
-        What the disk does not have yet is only begun to be written, so this takes two calls with a while between them.
+        What is not on the disk yet stays in memory and begins to be written, so a later call finds it there.
         """
         if not hasattr(os, "posix_fadvise"):
             return
-        for path in self.folder(number).glob("*.npy"):
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with contextlib.suppress(OSError):
+            for path in self.folder(number).glob("*.npy"):
+                with path.open("rb") as file:
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def remove(self, number: int) -> None:
         """Remove the model that enters round `number`, if it is there."""

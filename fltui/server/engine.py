@@ -275,6 +275,7 @@ class Engine:
             raise
         finally:
             finished = await self._finish(status, reason)
+            self._requests.clear()
         return finished
 
     async def _run_body(self) -> None:
@@ -357,8 +358,6 @@ class Engine:
             self._retention.sweep(self._federation.round)
             self._retention.finish()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
-        with contextlib.suppress(OSError):
-            self._requests.clear()
         self._attendance.finish()
         final = self._final
         try:

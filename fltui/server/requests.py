@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
-from fltui.run.control import Abort, Drop, Pause, Resume, take_requests
+from fltui.run.control import Abort, Drop, Pause, Resume, clear_requests, take_requests
 from fltui.run.events import AnyEvent, RequestRefused, RunPaused, RunResumed
 from fltui.server.outage import Outages
 from fltui.server.roster import Roster
@@ -67,9 +68,6 @@ class Requests:
                     self._drop(request.site, f"dropped: {request.reason}")
 
     def clear(self) -> None:
-        """Take away what was asked too late: the run is over.
-
-        Raises:
-            OSError: the folder of requests cannot be read.
-        """
-        take_requests(self._control)
+        """Remove what was asked too late: the run is over."""
+        with contextlib.suppress(OSError):
+            clear_requests(self._control)

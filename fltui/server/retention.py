@@ -19,7 +19,10 @@ _MOST_KEPT = 1 << 30
 what nobody reads."""
 
 _LARGE = 1 << 26
-"""Bytes of a model from which it is not kept in memory when nobody needs it any more."""
+"""Bytes of a model that is left to the disk when the rounds go on without it; a smaller one may stay in memory."""
+
+_LEFT = 4
+"""Models behind the newest that are left to the disk again: it may not have had them the last time."""
 
 
 class Retention:
@@ -42,7 +45,7 @@ class Retention:
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
-        self._letting_go = threading.Thread()
+        self._leaving: threading.Thread | None = None
         self._awaited: int | None = None
         """The last round that ended without somebody."""
 
@@ -88,11 +91,8 @@ class Retention:
                     tasks.remove(task_id)
         if self._options.keep_models is not None:
             self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
-        elif done.request.model.size >= _LARGE and not self._letting_go.is_alive():
-            # In a thread, as a disk may be slow. The next model gets this memory, which is there: a virtual machine
-            # may have to ask its host for other memory, and waits twice as long for it as for all else of a round.
-            self._letting_go = threading.Thread(target=self._let_go, args=(number,), daemon=True)
-            self._letting_go.start()
+        if done.request.model.size >= _LARGE and (self._options.keep_models or _LEFT) >= _LEFT:
+            self._leave_to_disk(number)
 
     def finish(self) -> None:
         """Leave no empty folder behind."""
@@ -101,9 +101,18 @@ class Retention:
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
                 tasks.remove_spare(task_id)
 
-    def _let_go(self, number: int) -> None:
-        for past in (number, number - 1):
-            self._models.let_go(past)
+    def _leave_to_disk(self, number: int) -> None:
+        """Leave past models to the disk, so that the next one gets their memory: a virtual machine would have to get
+        other memory from its host, and waits longer for that than for all else of a round."""
+
+        def leave() -> None:
+            for past in range(max(number + 1 - _LEFT, 0), number + 1):
+                self._models.leave_to_disk(past)
+
+        if self._leaving is None or not self._leaving.is_alive():
+            self._leaving = threading.Thread(target=leave, name="leave models to the disk", daemon=True)
+            with contextlib.suppress(RuntimeError):  # this user may have no more threads
+                self._leaving.start()  # a disk may be slow, so nobody waits
 
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""

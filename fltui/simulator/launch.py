@@ -26,7 +26,7 @@ class Launch(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
         log: the file that gets what is printed; it is there.
         tasks: the folder where the site's tasks arrive.
         unset: variables that it is not to have.
-        keeps_memory: what the script frees stays with its process, for what it makes next.
+        keeps_memory: bytes that the script frees and its process, where it is forked, keeps for what it makes next.
     """
 
     site: str
@@ -37,7 +37,7 @@ class Launch(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     log: str
     tasks: str
     unset: list[str] = []
-    keeps_memory: bool = False
+    keeps_memory: int = 0
 
 
 class RunModule(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):

@@ -47,7 +47,13 @@ _WATCHES = 64
 """Sites that may each have a watch of their own; a user has 128 of them by default, on Linux."""
 
 _KEEPERS = 8
-"""Sites that may each keep the memory that their scripts free between two rounds."""
+"""Sites, all at work at once, whose processes may keep memory between two rounds: they have it all at once anyway."""
+
+_LARGE = 1 << 26
+"""Bytes of a model for which that pays."""
+
+_KEPT = 2
+"""Arrays of the model's size that a script makes and frees: the new one, and one on the way to it."""
 
 _SITES_PER_STATUS = 32
 """Sites that, together, write one status in a second at most, beside those that change."""
@@ -145,14 +151,14 @@ class LocalSites:
             custom=str(self._folder.job / f"app_{name}" / "custom"),
             log=str(log),
             tasks=str(site.tasks),
-            keeps_memory=self._keep_memory,
+            keeps_memory=self._kept_memory,
         )
 
     @property
-    def _keep_memory(self) -> bool:
-        """Whether the sites need theirs all at once anyway."""
-        count = len(self._job.sites)
-        return count <= min(_KEEPERS, self._options.threads or count)
+    def _kept_memory(self) -> int:
+        """Bytes that each site's process keeps, for the arrays that its script makes in every round; see `Launch`."""
+        count, size = len(self._job.sites), self._job.workflow.array_bytes
+        return _KEPT * size if size >= _LARGE and count <= min(_KEEPERS, self._options.threads or count) else 0
 
     def _attend_end(self, ended: asyncio.Future[Ended], roster: Roster) -> None:
         if not self._ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from fltui.errors import BadInputError, ClientError, NotYetError
 from fltui.exchange.collect import read_result, read_status
 from fltui.exchange.layout import END, PROTOCOL, ExchangeFolder, SiteFolder, TaskId
 from fltui.exchange.lock import hold, let_go
-from fltui.exchange.manifest import End, Result, Task, decode, digest, encode
+from fltui.exchange.manifest import ArrayEntry, End, Result, Task, decode, digest, encode
 from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
 from fltui.exchange.store import store_arrays
 from fltui.exchange.watch import Backoff
@@ -105,14 +106,14 @@ def test_a_task_that_comes_later_wakes_the_script(site: SiteFolder, session: Ses
     assert model.params == {}
 
 
-def test_who_was_told_of_the_last_task_trusts_in_being_told_of_the_next(
+def test_who_was_told_of_the_last_tasks_trusts_in_being_told_of_the_next(
     site: SiteFolder, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trusted: list[bool] = []
+    found: list[bool] = []
     hints, rounds = session._hints, iter(range(9))
 
-    def backoff(*, told: bool) -> Backoff:
-        trusted.append(told)
+    def backoff(*, trusted: bool) -> Backoff:
+        found.append(trusted)
         return Backoff(0)
 
     def waiting(tells: bool) -> set[Path]:
@@ -120,11 +121,31 @@ def test_who_was_told_of_the_last_task_trusts_in_being_told_of_the_next(
         return {site.tasks} if tells else set()
 
     monkeypatch.setattr(hints, "backoff", backoff)
-    for tells in (True, True, False, True):
+    for tells in (True, True, True, True, False, True):
         monkeypatch.setattr(hints, "wait", lambda _, tells=tells: waiting(tells))
         assert session.receive() is not None
         session.send(FLModel(params={}))
-    assert trusted == [False, True, True, False]
+    assert found == [False, False, False, True, True, False]
+    publish(site, next(rounds), {})  # it is there before anybody waits, so this tells nothing
+    assert session.receive() is not None
+
+
+def test_a_hint_that_came_while_a_result_could_not_be_written_is_not_lost(
+    site: SiteFolder, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(task_id: TaskId, params: object) -> list[ArrayEntry]:
+        monkeypatch.undo()
+        publish(site, 1, {})  # the round has ended without this site
+        raise OSError(errno.ENOSPC, "No space left on device", str(site.results))
+
+    publish(site, 0, {})
+    assert session.receive() is not None
+    monkeypatch.setattr(session._results, "put_arrays", full)
+    session.send(FLModel(params={}))
+    monkeypatch.setattr(session._hints, "backoff", lambda **_: Backoff(30))
+    model = session.receive()
+    assert model is not None
+    assert model.current_round == 1
 
 
 def test_the_end_of_the_run_ends_the_loop(site: SiteFolder, session: Session) -> None:

@@ -86,7 +86,7 @@ def test_who_is_told_looks_seldom_and_who_is_not_looks_soon(tasks: Path) -> None
     hints = Hints(tasks.parent, WatchMode.EVENTS)
 
     def first_looks() -> list[float]:
-        return [hints.backoff(told=told).next() for told in (False, True)]
+        return [hints.backoff(trusted=trusted).next() for trusted in (False, True)]
 
     assert hints.add(tasks)
     assert first_looks() == [FIRST_DOUBT, LONGEST_WAIT]
@@ -192,7 +192,7 @@ def test_no_program_that_is_started_gets_the_descriptor(tmp_path: Path) -> None:
 def test_polling_gives_no_hints(tasks: Path) -> None:
     hints = Hints(tasks.parent, WatchMode.POLL)
     assert not hints.add(tasks)
-    assert hints.backoff(told=True).next() == FIRST_LOOK
+    assert hints.backoff(trusted=True).next() == FIRST_LOOK
     rename(tasks)
     assert hints.fileno() is None
     assert hints.wait(0.01) == set()

@@ -85,7 +85,7 @@ def test_a_durable_model_reads_the_same(models: Models) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no advice")
-def test_of_a_model_that_is_let_go_every_array_is_forgotten(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_array_of_a_model_is_left_to_the_disk(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     advice: list[tuple[int, int, int, int]] = []
 
     def advise(fd: int, start: int, length: int, found: int) -> None:
@@ -93,8 +93,8 @@ def test_of_a_model_that_is_let_go_every_array_is_forgotten(models: Models, monk
 
     monkeypatch.setattr(os, "posix_fadvise", advise)
     save(models, 3, w=1.5, b=0.5)
-    models.let_go(3)
-    models.let_go(2)  # there is none
+    models.leave_to_disk(3)
+    models.leave_to_disk(2)  # there is none
     files = {path.stat().st_ino for path in models.folder(3).glob("*.npy")}
     assert sorted(advice) == [(file, 0, 0, os.POSIX_FADV_DONTNEED) for file in sorted(files)]
     assert np.load(models.folder(3) / "w.npy") == [1.5]

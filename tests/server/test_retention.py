@@ -135,7 +135,8 @@ def test_private_copies_go_unless_they_are_kept_or_in_use(tmp_path: Path, keep: 
 @pytest.mark.parametrize(
     ("size", "options", "gone"),
     [
-        (100 << 20, {}, [2, 1]),
+        (100 << 20, {}, [1, 2, 3, 4]),
+        (100 << 20, {"keep_models": 9}, [1, 2, 3, 4]),
         (100 << 20, {"keep_models": 2}, []),  # they are removed in a while
         (1 << 20, {}, []),
     ],
@@ -144,11 +145,11 @@ def test_large_models_that_stay_are_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, options: dict[str, int], gone: list[int]
 ) -> None:
     kept, found = Kept(tmp_path, **options), list[int]()
-    monkeypatch.setattr(kept.retention._models, "let_go", found.append)
-    kept.retention.finished(over(2, model=size))
+    monkeypatch.setattr(kept.retention._models, "leave_to_disk", found.append)
+    kept.retention.finished(over(4, model=size))
     kept.retention.sweep(None)
-    if kept.retention._letting_go.ident is not None:
-        kept.retention._letting_go.join()
+    if (leaving := kept.retention._leaving) is not None:
+        leaving.join()
     assert found == gone
 
 

@@ -348,14 +348,17 @@ def test_what_a_hangup_ends_was_killed_by_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sites", "threads", "keeps"), [(8, None, True), (9, None, False), (3, 3, True), (3, 2, False)]
+    ("sites", "threads", "size", "kept"),
+    [(8, None, 10, 160), (9, None, 10, 0), (3, 3, 10, 160), (3, 2, 10, 0), (3, None, 9, 0), (3, None, 0, 0)],
 )
-def test_sites_keep_memory_where_they_need_it_all_at_once(
-    tmp_path: Path, sites: int, threads: int | None, keeps: bool
+def test_sites_keep_memory_for_a_large_model_where_all_work_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sites: int, threads: int | None, size: int, kept: int
 ) -> None:
+    monkeypatch.setattr("fltui.simulator.local._LARGE", 80)
+    model = np.zeros(size) if size else None
     apps = {f"s{number}": SiteApp(ScriptExecutor("a.py"), {}) for number in range(sites)}
-    job = Job("test", FedAvg(num_clients=1, num_rounds=1), apps)
+    job = Job("test", FedAvg(num_clients=1, num_rounds=1, model=model), apps)
     folder, exchange = create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange")
     open_site(exchange.site("s0"), "server")
     local = LocalSites(job, folder, exchange, RunOptions(threads=threads))
-    assert local._launch("s0", Path("a.py"), [], TransferType.FULL).keeps_memory == keeps
+    assert local._launch("s0", Path("a.py"), [], TransferType.FULL).keeps_memory == kept

@@ -141,7 +141,7 @@ class Follower:
 
     def _follow(self, journal: BinaryIO) -> None:
         """Read until the journal is another file, or this one is cut."""
-        self._put(Batch(self._open(journal), [], self._lines(), self._changed_hold()))
+        self._put(Batch(opening=self._open(journal), held=self._changed_hold()))
         backoff = Backoff()
         while not self._closing.is_set() and not self._is_replaced(journal):
             batch = Batch(None, self._events(journal), self._lines(), self._changed_hold())

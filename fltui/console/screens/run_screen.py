@@ -166,7 +166,8 @@ class RunScreen(Screen[None]):
             if self.view.state.status is RunStatus.FAILED and not self.view.played:
                 self.call_after_refresh(self._focus_reason)
         if news.something:
-            self._pace.showing()
+            if not news.anew:  # after the opening comes its log, at once
+                self._pace.showing()
             self._show_all()
         elif self.view.alive:
             self._show_header()

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from fltui.console.amounts import duration_text, value_text
 from fltui.console.natural import natural
+from fltui.console.pace import LONGEST
 from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import Column
 from fltui.console.widgets.panel import Panel
@@ -39,9 +40,9 @@ _METRICS = 8
 _TICK = 0.2
 """Seconds between two looks at the clock while sites train."""
 
-_STANDS = 0.6
-"""Seconds for which what was shown has stood when the clock goes on: in a run that pours it is shown anew before, and
-a round that is long over does not count on."""
+_STANDS = LONGEST + 0.1
+"""Seconds after which the clock goes on in what is shown. Where rounds pour, it is shown anew before that: the table is
+not drawn twice, and a round that is long over does not count on."""
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class SiteBirth:
         launch = self.launch
         self.after.begin()
         if launch.keeps_memory:
-            keep_memory()
+            keep_memory(launch.keeps_memory)
         kept = [self.lifeline, *([] if self.relay is None else [self.relay])]
         _close_all_but(*kept)
         try:

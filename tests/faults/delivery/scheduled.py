@@ -93,9 +93,9 @@ class _Ears:
         """See `Hints.add`."""
         self.folders.add(str(folder))
 
-    def backoff(self, *, told: bool) -> Backoff:
+    def backoff(self, *, trusted: bool) -> Backoff:
         """See `Hints.backoff`: what it hears should be all there is."""
-        return Backoff(LONGEST_WAIT if told else FIRST_DOUBT)
+        return Backoff(LONGEST_WAIT if trusted else FIRST_DOUBT)
 
     def fileno(self) -> int:
         """See `Hints.fileno`: there may be hints."""

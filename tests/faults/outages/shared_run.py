@@ -72,7 +72,7 @@ class _Deaf:
         """See `Hints.add`."""
         return False
 
-    def backoff(self, *, told: bool) -> Backoff:
+    def backoff(self, *, trusted: bool) -> Backoff:
         """See `Hints.backoff`."""
         return Backoff()
 
