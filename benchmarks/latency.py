@@ -1,8 +1,8 @@
 """The time of a round with a tiny model, against the floor: ``python -m benchmarks.latency --sites 2,8``.
 
 Times depend on the machine, so each run stands beside one of `benchmarks.floor`: floor, fltui, fltui, floor, floor, ...
-With ``--console`` it stands beside a run that nobody watches, and has a console attached. What runs leave is removed when
-all is measured: for minutes ext4 looks at each file that was removed before it makes another. Nothing asserts a time.
+With ``--console`` it stands beside a run that nobody watches, and has a console attached. What runs leave is removed at
+the end: for minutes ext4 looks at each file that was removed before it makes another. Nothing here asserts a time.
 """
 
 from __future__ import annotations

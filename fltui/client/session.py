@@ -416,6 +416,8 @@ class Session:
             and self.run in ("", task.run)
             and task not in answered
         ]
+        if len(open_tasks) == 1:
+            return open_tasks[0]
         return max(open_tasks, default=None, key=lambda one: (run_stamp(one.run), one.run, *one.age, one.name))
 
     def _take(self, newest: TaskId, task: Task, digest: str) -> None:

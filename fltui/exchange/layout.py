@@ -13,6 +13,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
+import msgspec
+
 from fltui.errors import BadInputError
 
 PROTOCOL = 1
@@ -92,8 +94,7 @@ END = "end"
 """The name in the id of the manifest that ends a run; no task has it."""
 
 
-@dataclass(frozen=True, order=True)
-class TaskId:
+class TaskId(msgspec.Struct, frozen=True, order=True, dict=True):
     """Which task: run, round, name and attempt. Its text is the task's file name.
 
     The end of a run has an id, too: that of the newest task it ends, with the name ``end``. A task that is newer than
@@ -122,12 +123,12 @@ class TaskId:
         task = TaskId(found["run"], int(found["round"]), found["name"], int(found["attempt"]))
         return task if str(task) == text else None
 
-    @property
+    @cached_property
     def is_end(self) -> bool:
         """Whether this is the end of a run."""
         return self.name == END
 
-    @property
+    @cached_property
     def age(self) -> tuple[int, int]:
         """Round and attempt: greater is newer, within one run."""
         return self.round, self.attempt

@@ -80,7 +80,8 @@ class Retention:
                 self._folder.store.joinpath(f"{digest}.npy").unlink(missing_ok=True)
         number = done.request.round
         coming = (number if current is None or current is done else current.request.round) + 1
-        while self._tasks and self._tasks[0][1].round <= number - self._kept(done):
+        kept = self._kept(done)
+        while self._tasks and self._tasks[0][1].round <= number - kept:
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:

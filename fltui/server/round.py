@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -24,14 +25,7 @@ from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.store import Copied, store_arrays
 from fltui.exchange.watch import Backoff
 from fltui.model import NUM_STEPS, ParamsType
-from fltui.run.events import (
-    Event,
-    ResultAccepted,
-    ResultDelayed,
-    ResultRejected,
-    RoundStarted,
-    TaskPublished,
-)
+from fltui.run.events import Event, ResultAccepted, ResultDelayed, ResultRejected, RoundStarted, TaskPublished
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
 from fltui.server.deliveries import Delivery, Pace, traces_of
@@ -44,6 +38,10 @@ _MOST_HELD = 256
 
 _SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
+
+
+_task_id = lru_cache(16)(TaskId)
+"""One object for all sites of a round, so that its text is made once."""
 
 
 class AppendEvent(Protocol):
@@ -225,7 +223,7 @@ class Round:
 
     @property
     def _task_id(self) -> TaskId:
-        return TaskId(self.place.run, self.request.round, self.request.task_name, self.attempt)
+        return _task_id(self.place.run, self.request.round, self.request.task_name, self.attempt)
 
     def _task(self, site: str) -> Task:
         request = self.request

@@ -142,7 +142,7 @@ def test_a_hint_that_came_while_a_result_could_not_be_written_is_not_lost(
     assert session.receive() is not None
     monkeypatch.setattr(session._results, "put_arrays", full)
     session.send(FLModel(params={}))
-    monkeypatch.setattr(session._hints, "backoff", lambda **_: Backoff(30))
+    monkeypatch.setattr(session._hints, "wait", lambda _: pytest.fail("the task is there"))
     model = session.receive()
     assert model is not None
     assert model.current_round == 1
