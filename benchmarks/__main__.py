@@ -16,12 +16,14 @@ _BENCHMARKS = {
     "peers": ("the same jobs on fltui, nvflare and flwr", "peers --peers flwr --sizes tiny,10"),
 }
 
+_INSTALL = "python -m pip install -e '.[dev]' installs all that benchmarks need"
+
 
 def _epilog() -> str:
     lines = [
         f"  {name:11} {what}\n{'':14}python -m benchmarks {example}" for name, (what, example) in _BENCHMARKS.items()
     ]
-    return "\n".join(["benchmarks, each with an example:", *lines, "", "Each has --help and --json."])
+    return "\n".join(["benchmarks, each with an example:", *lines, "", f"Each has --help and --json; {_INSTALL}."])
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -41,7 +43,11 @@ def main(arguments: Sequence[str]) -> None:
         sys.argv[1:] = chosen.options
         peers()
     else:
-        importlib.import_module(f"benchmarks.{chosen.name}").main(chosen.options)
+        try:
+            benchmark = importlib.import_module(f"benchmarks.{chosen.name}")
+        except ModuleNotFoundError as error:
+            parser.error(f"{chosen.name} needs {error.name}; {_INSTALL}")
+        benchmark.main(chosen.options)
 
 
 if __name__ == "__main__":

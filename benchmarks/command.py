@@ -61,12 +61,13 @@ def counts(text: str) -> list[int]:
 
 
 def end_in_order() -> None:
-    """After SIGTERM, end as after Ctrl-C: with the processes and the files of the job at hand.
+    """After Ctrl-C or SIGTERM, end without a traceback, and with the processes and the files of the job at hand.
 
     Raises:
         SystemExit: the system is not Linux.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     adopt_orphans()
 
 

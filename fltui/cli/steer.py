@@ -89,15 +89,28 @@ def ask_and_wait(folder: RunFolder, request: control.AnyRequest, heard: Callable
         The state then.
 
     Raises:
-        BadInputError: the reason is too long.
+        BadInputError: the reason is too long, or the request cannot be written.
         RunFailedError: the run ended before, or nothing happened for too long.
     """
+    try:
+        asked = control.ask(folder, request)
+    except OSError as error:
+        raise BadInputError(
+            f"the request cannot be laid into {folder.control}: {error.strerror}; Ctrl-C or SIGTERM ends the run, too"
+        ) from error
+    try:
+        return _heard(folder, heard)
+    except RunFailedError:
+        asked.unlink(missing_ok=True)  # nobody takes it any more, and it is not to be found in a later life of the run
+        raise
+
+
+def _heard(folder: RunFolder, heard: Callable[[RunState], bool]) -> RunState:
     arrivals: queue.SimpleQueue[str] = queue.SimpleQueue()
     watcher = Watcher(arrivals.put, folder.root, writes=True)
     watcher.add(folder.root)
     backoff, deadline = Backoff(), time.monotonic() + _PATIENCE
     try:
-        control.ask(folder, request)
         for state in folder.states():
             if heard(state):
                 return state

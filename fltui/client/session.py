@@ -164,7 +164,11 @@ class Session:
                 said = True
                 print(f"site {self.site.name} waits for a server at {self.site.root.parent}", file=sys.stderr)
             self._results.retire(self._there, keep_newest=self.task is None)  # while nobody waits for this site
+            sure = self._hints.are_sure
             told = self._pause(backoff.next() if timeout is None else min(backoff.next(), timeout - waited))
+            if sure and not self._hints.are_sure:  # the folder was removed, and may be there again
+                self._hints.renew()
+                self._told, backoff = 0, self._hints.backoff(trusted=False)
 
     def receive(self, timeout: float | None = None) -> FLModel | None:
         """The task's model, or the next task's if that was answered; None at the end or after `timeout`."""
@@ -304,10 +308,12 @@ class Session:
         Returns:
             Whether a hint has told of it.
         """
-        until = time.monotonic() + seconds
+        until, sure = time.monotonic() + seconds, self._hints.are_sure
         self._seen = False  # the hint may be of the next task
         while not (told := self._hints.wait(until - time.monotonic())) and time.monotonic() < until:
-            pass  # what woke it is no manifest: a folder of arrays
+            if sure and not self._hints.are_sure:
+                break
+            # else what woke it is no manifest: a folder of arrays
         return bool(told)
 
     def _persist(self, write: Callable[[], None], what: str) -> None:

@@ -86,12 +86,16 @@ class Hints:
             return False
         return True
 
+    @property
+    def are_sure(self) -> bool:
+        """Whether each folder is known to give hints; no more once one was removed or whoever told is gone."""
+        source = self._source
+        return isinstance(source, _Relay) or (isinstance(source, _Inotify) and source.watches == len(self._folders))
+
     def backoff(self, *, trusted: bool) -> Backoff:
         """When to look though there is no hint: seldom where each folder is known to give hints, and most seldom where
         these are `trusted`: they have told of all that was awaited lately."""
-        source = self._source
-        sure = isinstance(source, _Relay) or (isinstance(source, _Inotify) and source.watches == len(self._folders))
-        return Backoff(LONGEST_WAIT if trusted else FIRST_DOUBT) if sure else Backoff()
+        return Backoff(LONGEST_WAIT if trusted else FIRST_DOUBT) if self.are_sure else Backoff()
 
     def renew(self) -> None:
         """Watch the same paths anew: what was mounted again is another folder than the one that was watched."""

@@ -63,16 +63,21 @@ AnyRequest = Abort | Pause | Resume | Drop
 _decoder = msgspec.json.Decoder(AnyRequest)
 
 
-def ask(run: RunFolder, request: AnyRequest) -> None:
+def ask(run: RunFolder, request: AnyRequest) -> Path:
     """Lay a request before the engine. What this machine asks one after the other is taken in that order.
+
+    Returns:
+        The file of the request, which is gone once it was taken.
 
     Raises:
         BadInputError: the reason is too long.
+        OSError: the request cannot be written.
     """
     if not isinstance(request, Resume) and len(request.reason) > LONGEST_REASON:
         raise BadInputError(f"the reason has {len(request.reason)} characters; {LONGEST_REASON} are the most")
-    name = f"{time.time_ns():020}-{secrets.token_hex(4)}.json"
-    put_document(request, run.control / name, run.control)  # not in the run's root, which may be sealed just now
+    path = run.control / f"{time.time_ns():020}-{secrets.token_hex(4)}.json"
+    put_document(request, path, run.control)  # not in the run's root, which may be sealed just now
+    return path
 
 
 def clear_requests(control: Path) -> None:

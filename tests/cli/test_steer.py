@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from fltui.cli import steer
-from fltui.errors import RunFailedError
+from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.manifest import End
 from fltui.run import control
 from fltui.run.events import MetricLogged, RunPaused, RunStatus
@@ -264,6 +265,18 @@ def test_patience_is_a_time_and_not_a_number_of_looks(busy: tuple[RunFolder, Jou
 def test_patience_ends(busy: tuple[RunFolder, Journal], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steer, "_PATIENCE", 0.05)
     with pytest.raises(RunFailedError, match=r"did not hear the request within 0\.05 s"):
+        steer.ask_and_wait(busy[0], control.Pause(), lambda _: False)
+    assert not list(busy[0].control.iterdir())
+
+
+def test_a_request_without_room_on_the_disk_is_one_sentence(
+    busy: tuple[RunFolder, Journal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(control, "put_document", full)
+    with pytest.raises(BadInputError, match=r"cannot be laid into .*control: No space left on device; Ctrl-C"):
         steer.ask_and_wait(busy[0], control.Pause(), lambda _: False)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,6 +148,23 @@ def test_a_hint_that_came_while_a_result_could_not_be_written_is_not_lost(
     model = session.receive()
     assert model is not None
     assert model.current_round == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only inotify tells that a folder was removed")
+def test_tasks_that_were_removed_and_made_again_are_watched_again(
+    site: SiteFolder, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again() -> None:
+        shutil.rmtree(site.tasks)
+        site.tasks.mkdir()
+        publish(site, 0, {})
+
+    monkeypatch.setattr(session._hints, "backoff", lambda **_: Backoff(1000 if session._hints.are_sure else 0.01))
+    threading.Timer(0.05, again).start()
+    assert session.receive() is not None
+    session.send(FLModel(params={}))
+    threading.Timer(0.05, publish, (site, 1, {})).start()
+    assert session.receive() is not None
 
 
 def test_the_end_of_the_run_ends_the_loop(site: SiteFolder, session: Session) -> None:

@@ -32,7 +32,7 @@ from fltui.server.verify import verify
 from fltui.workflows.workflow import Federation, Workflow
 from tests.server.plays import Play
 
-Step = Callable[[Federation], None]
+Step = Callable[[Federation], object]
 
 
 class Quiet:

@@ -93,6 +93,8 @@ class _Ears:
         """See `Hints.add`."""
         self.folders.add(str(folder))
 
+    are_sure = True
+
     def backoff(self, *, trusted: bool) -> Backoff:
         """See `Hints.backoff`: what it hears should be all there is."""
         return Backoff(LONGEST_WAIT if trusted else FIRST_DOUBT)

@@ -72,6 +72,8 @@ class _Deaf:
         """See `Hints.add`."""
         return False
 
+    are_sure = False
+
     def backoff(self, *, trusted: bool) -> Backoff:
         """See `Hints.backoff`."""
         return Backoff()
