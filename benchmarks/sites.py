@@ -3,8 +3,8 @@
 For each number of sites, by turns: runs that are timed, then one more in which memory is sampled. What is compared with
 is the smallest number of sites: where the cost of a round grows in proportion, `growth` is 1.
 
-The first rounds of a run make the files that later ones write over; these are measured. What runs leave is removed when
-all is measured: for minutes ext4 looks at each file that was removed before it makes another.
+Measured are later rounds: the first make the files that those write over. What runs leave is removed when all is
+measured: for minutes ext4 looks at each file that was removed before it makes another.
 """
 
 from __future__ import annotations

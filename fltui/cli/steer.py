@@ -101,7 +101,8 @@ def ask_and_wait(folder: RunFolder, request: control.AnyRequest, heard: Callable
     try:
         return _heard(folder, heard)
     except RunFailedError:
-        asked.unlink(missing_ok=True)  # nobody takes it any more, and it is not to be found in a later life of the run
+        with contextlib.suppress(OSError):
+            asked.unlink()  # nobody takes it any more, and it is not to be found in a later life of the run
         raise
 
 

@@ -110,28 +110,6 @@ async def test_sites_do_not_draw_the_same(forked: Forked, tmp_path: Path) -> Non
     assert len(set(numbers)) == 9
 
 
-FREES = """
-import os
-import numpy as np
-def resident():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-before = resident()
-array = np.ones(16 << 20)
-del array
-print(resident() - before > 64 << 20, flush=True)
-"""
-
-
-@pytest.mark.parametrize(("size", "keeps"), [(160 << 20, True), (100 << 20, False), (0, False)])
-async def test_a_script_keeps_what_it_frees_up_to_a_size(
-    forked: Forked, tmp_path: Path, size: int, keeps: bool
-) -> None:
-    one = msgspec.structs.replace(launch(tmp_path, "a", FREES), keeps_memory=size)
-    assert (await ends(forked, [one]))["a"].code == 0
-    assert said(one) == [f"INFO {keeps}"]
-
-
 async def test_what_a_script_left_behind_is_gone_before_its_end_is_told(forked: Forked, tmp_path: Path) -> None:
     one, ended, group = await _waiting(forked, tmp_path)
     os.kill(group[0], signal.SIGKILL)
