@@ -429,8 +429,8 @@ def test_what_cannot_travel_is_not_sent_and_can_be_mended(site: SiteFolder, sess
     task = publish(site, 0, {})
     session.receive()
     with pytest.raises(ClientError, match=r"send\(\): metric 'auc' is nan"):
-        session.send(FLModel(params={}, metrics={"auc": float("nan")}))
-    session.send(FLModel(params={}, metrics={"auc": 0.5}))
+        session.send(FLModel(params={"numpy_key": WEIGHTS}, metrics={"auc": float("nan")}))
+    session.send(FLModel(params={"numpy_key": WEIGHTS}, metrics={"auc": 0.5}))
     assert answer(site, task).metrics == {"auc": 0.5}
 
 
