@@ -60,10 +60,11 @@ class ArraySource:
         out[:] = self._flat[start : start + out.size]
 
 
-def spans(size: int) -> Iterator[tuple[int, int]]:
-    """Start and length of every block of an array of `size` elements."""
-    for start in range(0, size, BLOCK):
-        yield start, min(BLOCK, size - start)
+def spans(size: int, length: int = 0) -> Iterator[tuple[int, int]]:
+    """Start and length of every block of an array of `size` elements; `BLOCK` of them unless a `length` is given."""
+    length = length or BLOCK
+    for start in range(0, size, length):
+        yield start, min(length, size - start)
 
 
 def in_order(make: Callable[[int, int], _T], blocks: Iterable[tuple[int, int]]) -> Iterator[_T]:

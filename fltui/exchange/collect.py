@@ -162,6 +162,8 @@ def _check_files(entries: Sequence[ArrayEntry], where: str) -> None:
 
 def _check_spec(entries: Sequence[ArrayEntry], expected: Spec, where: str) -> None:
     names = {entry.name for entry in entries}
+    if not expected and names:
+        raise RefusedError(f"{where} has arrays, and only metrics were asked for")
     if missing := sorted(expected.keys() - names):
         raise RefusedError(f"{where} lacks the parameter {missing[0][:80]!r}")
     if extra := sorted(names - expected.keys()):

@@ -24,6 +24,11 @@ class ServerComponent(Component):
     """Runs at the server: a workflow. The engine knows how to run it; here it is only described."""
 
     @property
+    def parts(self) -> tuple[ServerComponent, ...]:
+        """The workflows that it is a series of; itself where it is one."""
+        return (self,)
+
+    @property
     def site_count(self) -> int:
         """How many sites it asks for."""
         raise NotImplementedError

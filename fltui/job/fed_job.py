@@ -13,7 +13,7 @@ from typing import Any
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_name, check_site
-from fltui.job import bundle, handover
+from fltui.job import bundle, handover, registry
 from fltui.job.component import ServerComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.job.folder import write_job
@@ -47,7 +47,7 @@ class FedJob:
         self.min_clients = min_clients
         self.mandatory_clients = tuple(mandatory_clients or ())
         self.require_signatures = require_signatures
-        self._workflow: ServerComponent | None = None
+        self._workflows: list[ServerComponent] = []
         self._executors: dict[str, ScriptExecutor] = {}
         self._files: dict[str, dict[str, Path]] = {}
 
@@ -55,10 +55,10 @@ class FedJob:
         """Send a part of the job to where it runs.
 
         Args:
-            obj: a workflow for the server, an executor for a site, or the path of a file or folder that goes along
-                with a site's script.
+            obj: a workflow for the server, which begins where the one sent before it has ended; an executor for a site;
+                or the path of a file or folder that goes along with a site's script.
             target: ``"server"`` or the name of a site.
-            id: accepted for familiarity; a job has one workflow and one executor a site.
+            id: accepted for familiarity; a site has one executor.
             kwargs: ``tasks=["*"]``, accepted for familiarity.
 
         Raises:
@@ -70,9 +70,7 @@ class FedJob:
         if target not in (SERVER, ALL_SITES):
             check_site(target)
         if isinstance(obj, ServerComponent) and target == SERVER:
-            if self._workflow is not None:
-                raise BadInputError(f"job {self.name} has a workflow already; a job has one")
-            self._workflow = obj
+            self._workflows.append(obj)
         elif isinstance(obj, ScriptExecutor) and target != SERVER:
             if target in self._executors:
                 raise BadInputError(f"job {self.name} has an executor for {target} already; a site has one")
@@ -139,7 +137,7 @@ class FedJob:
             raise SystemExit(code)
 
     def _job(self) -> Job:
-        if self._workflow is None:
+        if not self._workflows:
             raise BadInputError(f"job {self.name} has no workflow; send one with job.to(FedAvg(...), 'server')")
         if not self._executors:
             raise BadInputError(f"job {self.name} has no site; send one with job.to(ScriptExecutor(...), 'site-0')")
@@ -149,7 +147,7 @@ class FedJob:
         everywhere = apps.pop(ALL_SITES, None)
         return Job(
             self.name,
-            self._workflow,
+            registry.series(self._workflows),
             apps,
             everywhere,
             self.min_clients,

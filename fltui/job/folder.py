@@ -23,7 +23,7 @@ from fltui.exchange.layout import array_files, check_name
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import map_array, write_array
 from fltui.job import registry
-from fltui.job.component import Component, ServerComponent
+from fltui.job.component import ServerComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.model import Params, as_params
@@ -170,12 +170,19 @@ def _read_meta(folder: Path) -> tuple[_Meta, dict[str, Path]]:
 
 
 def _write_server(workflow: ServerComponent, app: Path) -> None:
-    args = registry.arguments_of(workflow)
-    for name in workflow.arrays:
-        if params := getattr(workflow, name):
-            args[name] = _write_arrays(params, app / "config", name)
-    named = _Named(registry.path_of(workflow), args, "controller")
-    _write_json(_ServerConfig([named]), app / "config" / _SERVER_CONFIG)
+    named = []
+    for place, part in enumerate(workflow.parts):
+        args = registry.arguments_of(part)
+        for name in sorted(part.arrays):
+            if params := getattr(part, name):
+                args[name] = _write_arrays(params, app / "config", _numbered(name, place))
+        named.append(_Named(registry.path_of(part), args, _numbered("controller", place)))
+    _write_json(_ServerConfig(named), app / "config" / _SERVER_CONFIG)
+
+
+def _numbered(name: str, place: int) -> str:
+    """The first has the name as it is."""
+    return f"{name}-{place + 1}" if place else name
 
 
 def _write_site(app: SiteApp, folder: Path) -> None:
@@ -200,12 +207,13 @@ def _read_server(app: Path) -> ServerComponent:
     path = app / "config" / _SERVER_CONFIG
     config = _read_json(path, _ServerConfig)
     _refuse_filters(config, path)
-    if len(config.workflows) != 1:
-        raise BadInputError(f"{path} has {len(config.workflows)} workflows, expected one")
-    workflow = _create(config.workflows[0], path)
-    if not isinstance(workflow, ServerComponent):
-        raise BadInputError(f"{path}: {config.workflows[0].path} is not a workflow")
-    return workflow
+    if not config.workflows:
+        raise BadInputError(f"{path} has no workflow, expected one or more")
+    workflows = [_create(named, path, place) for place, named in enumerate(config.workflows)]
+    for workflow, named in zip(workflows, config.workflows, strict=True):
+        if not isinstance(workflow, ServerComponent):
+            raise BadInputError(f"{path}: {named.path} is not a workflow")
+    return registry.series(workflows)
 
 
 def _read_site(app: Path) -> SiteApp:
@@ -237,10 +245,10 @@ def _refuse_filters(config: _ServerConfig | _ClientConfig, path: Path) -> None:
         raise BadInputError(f"{path} has filters, and none is registered")
 
 
-def _create(named: _Named, path: Path) -> Component:
+def _create(named: _Named, path: Path, place: int = 0) -> Any:
     args = dict(named.args)
-    fields = registry.array_fields(named.path)
-    arrays = {name: _read_arrays(args.pop(name), path, name) for name in sorted(fields) if name in args}
+    fields = sorted(registry.array_fields(named.path))
+    arrays = {name: _read_arrays(args.pop(name), path, _numbered(name, place)) for name in fields if name in args}
     return registry.create(named.path, args, arrays, str(path))
 
 

@@ -8,6 +8,7 @@ from fltui.exchange.sizes import size_text
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
+    ModelChosen,
     ModelSaved,
     RequestRefused,
     ResultAccepted,
@@ -15,6 +16,7 @@ from fltui.run.events import (
     ResultDiscarded,
     ResultRejected,
     RoundFinished,
+    RoundNoted,
     RoundStarted,
     RunFinished,
     RunPaused,
@@ -24,6 +26,7 @@ from fltui.run.events import (
     SiteJoined,
     SiteLost,
     TaskPublished,
+    WorkflowFinished,
 )
 
 
@@ -39,7 +42,9 @@ def describe(event: AnyEvent) -> tuple[str, str]:
             return "WARN", f"site {event.site} is lost: {event.reason}"
         case RoundStarted():
             again = f" again, attempt {event.attempt}" if event.attempt > 1 else ""
-            return "INFO", f"round {event.round} started{again}, {len(event.sites)} sites asked"
+            part = f" with the model of {event.part}" if event.part else ""
+            many = "site" if len(event.sites) == 1 else "sites"
+            return "INFO", f"round {event.round} started{again}, {len(event.sites)} {many} asked{part}"
         case TaskPublished():
             return "DEBUG", f"round {event.round}: task published for {event.site}, {size_text(event.bytes)}"
         case ResultAccepted():
@@ -51,10 +56,18 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case ResultDiscarded():
             late = "came after the round had ended and does not count"
             return "WARN", f"round {event.round}: result of {event.site} {late} ({event.task_id})"
+        case RoundNoted():
+            return "WARN", f"round {event.round}: {event.note}"
+        case ModelChosen():
+            best = f"{event.metric} {event.value:.6g}"
+            return "INFO", f"the model that entered round {event.round} is the best so far: {best}"
+        case WorkflowFinished():
+            return "INFO", f"{event.workflow} is over{': ' if event.reason else ''}{event.reason}"
         case ModelSaved():
             return "DEBUG", f"model saved in {event.path}, {size_text(event.bytes)}"
         case RoundFinished():
-            answered = f"{len(event.weights)} answered"
+            counted = sum(1 for weight in event.weights.values() if weight)
+            answered = f"{len(event.weights)} answered" + f", {counted} counted" * (counted < len(event.weights))
             rest = f"update norm {event.update_norm:.4g}{metrics_text(event.metrics)}"
             return "INFO", f"round {event.round} finished in {event.seconds:.3f} s, {answered}, {rest}"
         case MetricLogged():

@@ -97,7 +97,8 @@ class SiteLost(Event, frozen=True, kw_only=True):
 class RoundStarted(Event, frozen=True, kw_only=True):
     """A round begins with the model of digest `model`, empty if there is none yet.
 
-    An `attempt` above 1 begins the round again after it was interrupted; what came before does not count.
+    An `attempt` above 1 begins the round again after it was interrupted; what came before does not count. Where a
+    `part` is named, the sites get that group of the model in its place.
     """
 
     round: int
@@ -105,6 +106,7 @@ class RoundStarted(Event, frozen=True, kw_only=True):
     sites: list[str]
     model: str
     attempt: int = 1
+    part: str = ""
 
 
 class TaskPublished(Event, frozen=True, kw_only=True):
@@ -163,6 +165,13 @@ class ResultDiscarded(Event, frozen=True, kw_only=True):
     task_id: str
 
 
+class RoundNoted(Event, frozen=True, kw_only=True):
+    """Something of a round that people should know; it goes on."""
+
+    round: int
+    note: str
+
+
 class ModelSaved(Event, frozen=True, kw_only=True):
     """The model that enters round `round` is whole on disk, in `path` below the run folder."""
 
@@ -176,7 +185,8 @@ class RoundFinished(Event, frozen=True, kw_only=True):
     """A round is over.
 
     Attributes:
-        weights: weight of each site in the mean.
+        weights: weight of each site in the new model.
+        judged: the weights are not those of the results: the job or its aggregator has the say.
         metrics: weighted mean of each metric.
         update_norm: Euclidean norm of the model's change.
         model: digest of the new model.
@@ -197,6 +207,28 @@ class RoundFinished(Event, frozen=True, kw_only=True):
     aggregation: float
     bytes_out: int
     bytes_in: int
+    judged: bool = False
+
+
+class ModelChosen(Event, frozen=True, kw_only=True):
+    """The model that entered round `round` is the best so far: ``models/best``.
+
+    Attributes:
+        metric: by which it is the best.
+        value: of the metric.
+    """
+
+    round: int
+    metric: str
+    value: float
+
+
+class WorkflowFinished(Event, frozen=True, kw_only=True):
+    """One of the job's workflows is over, and the next begins with round `round`; `reason` if it ended early."""
+
+    workflow: str
+    round: int
+    reason: str = ""
 
 
 class MetricLogged(Event, frozen=True, kw_only=True):
@@ -249,7 +281,7 @@ class RunFinished(Event, frozen=True, kw_only=True):
 
     Attributes:
         state: COMPLETED, ABORTED or FAILED.
-        reason: one sentence; empty for COMPLETED.
+        reason: one sentence; for COMPLETED why the run ended before its last round, empty if it did not.
         rounds: how many rounds were finished.
         final_model: parameter name to file below the run folder; empty if no round was finished.
         metrics: of the last finished round.
@@ -279,8 +311,11 @@ AnyEvent = (
     | ResultRejected
     | ResultDelayed
     | ResultDiscarded
+    | RoundNoted
     | ModelSaved
+    | ModelChosen
     | RoundFinished
+    | WorkflowFinished
     | MetricLogged
     | RunPaused
     | RunResumed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from fltui.exchange.manifest import LAST_STEP
 from fltui.exchange.watch import WatchMode
 
 RunMode = Literal["simulator", "server"]
@@ -23,6 +24,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         keep_results: keep accepted arrays in ``store/`` when their round is over.
         keep_models: how many of the newest models stay, beside the first; None for all.
         wanted: how many sites a served run waits for at its start; None for a simulated one.
+        seed: what everything that is drawn begins from: who is asked, and what the scripts draw.
         wait: seconds to wait for sites, at the start and when one is lost, where they can come back.
     """
 
@@ -34,3 +36,4 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_models: int | None = None
     wanted: int | None = None
     wait: float = 60.0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)] = 0

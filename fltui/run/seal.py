@@ -6,6 +6,7 @@ their digests are known since they were written, so what became of them meanwhil
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -247,12 +248,12 @@ def _order(parts: Parts) -> tuple[bool, Parts]:
 
 
 def _array_digests(folder: Path) -> dict[str, str]:
-    """File to digest, as ``model.json`` has them."""
-    try:
-        about = msgspec.json.decode((folder / "model.json").read_bytes(), type=ModelAbout)
-    except (OSError, *MALFORMED):
-        return {}
-    return {entry.file: entry.blake3 for entry in about.arrays}
+    """File to digest, as ``model.json`` has them; of a group's folder as the one above has them."""
+    for place, group in ((folder, ""), (folder.parent, folder.name)):
+        with contextlib.suppress(OSError, *MALFORMED):
+            about = msgspec.json.decode((place / "model.json").read_bytes(), type=ModelAbout)
+            return {entry.file: entry.blake3 for entry in (about.groups.get(group, []) if group else about.arrays)}
+    return {}
 
 
 def _digest_in_name(parts: Parts) -> str:

@@ -11,6 +11,7 @@ from fltui.errors import BadInputError
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
+    ModelChosen,
     ModelSaved,
     RequestRefused,
     ResultAccepted,
@@ -18,6 +19,7 @@ from fltui.run.events import (
     ResultDiscarded,
     ResultRejected,
     RoundFinished,
+    RoundNoted,
     RoundStarted,
     RunFinished,
     RunPaused,
@@ -27,6 +29,7 @@ from fltui.run.events import (
     SiteJoined,
     SiteLost,
     TaskPublished,
+    WorkflowFinished,
 )
 from fltui.run.options import RunMode, RunOptions
 
@@ -45,6 +48,7 @@ class SiteState:
         round: the last round it was asked in.
         metrics: its last accepted metrics.
         results: how many of its results counted.
+        counted: the last round in which a result of it counted.
         logged: how many values its script logged.
         dropped: by a person: it is lost and does not come back in this run.
     """
@@ -54,6 +58,7 @@ class SiteState:
     round: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     results: int = 0
+    counted: int | None = None
     logged: int = 0
     dropped: bool = False
 
@@ -89,6 +94,9 @@ class RunState:
         monotonic_start: the same by the monotonic clock of the server that holds it.
         outage, stays: of the pause, see `RunPaused`.
         require_signatures: results without a signature are refused, since the run began.
+        best: the best model so far, where the workflow chooses one.
+        stages: how many of the job's workflows are over.
+        stage_start: number of the first round of the one that runs.
         logged: how many values the scripts logged.
         events: how many there were.
     """
@@ -113,6 +121,9 @@ class RunState:
     rounds: dict[int, RoundState] = field(default_factory=dict)
     models: dict[int, ModelSaved] = field(default_factory=dict)
     final_model: dict[str, str] = field(default_factory=dict)
+    best: ModelChosen | None = None
+    stages: int = 0
+    stage_start: int = 0
     logged: int = 0
     events: int = 0
     monotonic_start: float = 0.0
@@ -162,6 +173,8 @@ class RunState:
             )
         self._done += found.finished is None
         found.finished = event
+        for name in event.weights:
+            self.site(name).counted = event.round
         self._last = self._last_finished()
         self._highest = event.round if self._highest is None else max(self._highest, event.round)
 
@@ -213,6 +226,7 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.status = RunStatus.RUNNING
             state.started, state.since, state.monotonic_start = event.time, event.time, event.monotonic
             state.start_round, state.total_rounds = event.start_round, event.total_rounds
+            state.stage_start = event.start_round
             state.require_signatures = event.require_signatures
             for name in event.sites:
                 state.site(name)
@@ -228,7 +242,11 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
         case RunResumed():
             state.status, state.reason, state.final_model = RunStatus.RUNNING, "", {}
             state.outage = state.stays = False
-        case RequestRefused() | ResultDelayed() | ResultDiscarded():
+        case ModelChosen():
+            state.best = event
+        case WorkflowFinished():
+            state.stages, state.stage_start = state.stages + 1, event.round
+        case RequestRefused() | ResultDelayed() | ResultDiscarded() | RoundNoted():
             pass
         case RunFinished():
             state.status, state.reason = event.state, event.reason

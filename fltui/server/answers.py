@@ -7,7 +7,8 @@ from pathlib import Path
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import NpyReader
 from fltui.run.events import ResultAccepted
-from fltui.workflows.workflow import Answer
+from fltui.run.state import RoundState
+from fltui.workflows.workflow import Answer, Measured
 
 
 class StoreArrays:
@@ -20,6 +21,11 @@ class StoreArrays:
     def open(self, entry: ArrayEntry) -> NpyReader:
         """The elements of one array."""
         return NpyReader(self._store / f"{entry.blake3}.npy", entry.dtype, entry.shape, held=self._held)
+
+
+def measured_of(found: RoundState) -> Measured:
+    """What a finished round has measured."""
+    return Measured(found.started.part, {site: found.accepted[site].metrics for site in sorted(found.accepted)})
 
 
 def answer_of(event: ResultAccepted, store: Path, *, held: bool = True) -> Answer:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,6 +65,19 @@ def write_metrics(path: Path, state: RunState) -> MetricsTable:
                 table.add(number, site, found.accepted[site].metrics)
             table.add(number, "", found.finished.metrics)
     return table
+
+
+def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write a table of what a run has found; text of sites stands in it as in `MetricsTable`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerows([visible(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    os.replace(beside, path)
 
 
 def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, durable: bool = False) -> None:

@@ -124,6 +124,7 @@ class Engine:
         )
         self._body: asyncio.Task[None] | None = None
         self._abort: str | None = None
+        self._why = ""
         self._fault: OSError | None = None
         self._over = False
         self._journal: Journal
@@ -235,7 +236,7 @@ class Engine:
         return RunStarted(
             run=self.folder.run,
             job=self.job.name,
-            workflow=type(self._workflow).__name__,
+            workflow=self._workflow.title,
             sites=sorted(self.job.sites),
             start_round=rounds.start,
             total_rounds=len(rounds),
@@ -262,7 +263,7 @@ class Engine:
             for site in sorted(self.job.sites.keys() | self.state.sites.keys()):  # those that came before a resume, too
                 self._attend_first(site)
             await self._run_body()
-            status, reason = RunStatus.COMPLETED, ""
+            status, reason = RunStatus.COMPLETED, self._why
         except RunFailedError as error:
             reason = str(error)
         except RunAbortedError as error:
@@ -311,7 +312,7 @@ class Engine:
             await self._sit_out()
         if self.state.next_round < self._workflow.rounds.stop:
             await self._fleet.start(self._roster, self._wait, self._federation.asked)
-        await self._workflow.run(self._federation)
+        self._why = await self._workflow.run(self._federation)
         self._end_well()
 
     def _end_well(self) -> None:

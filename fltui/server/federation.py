@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,20 +13,21 @@ from fltui.exchange.signing import Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
 from fltui.model import Params
-from fltui.run.events import ModelSaved, RoundFinished
+from fltui.run.events import ModelChosen, ModelSaved, RoundFinished, RoundNoted, WorkflowFinished
 from fltui.run.folder import RunFolder
-from fltui.run.journal import Journal
+from fltui.run.journal import Journal, read_journal
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.options import RunOptions
-from fltui.run.state import RunState
-from fltui.server.books import MetricsTable
+from fltui.run.state import RoundState, RunState, apply
+from fltui.server.answers import measured_of
+from fltui.server.books import MetricsTable, write_table
 from fltui.server.deliveries import STALLED
 from fltui.server.late import LateResults
 from fltui.server.past import last_model
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
 from fltui.server.round import Round, RoundPlace
-from fltui.workflows.workflow import Answer, Request
+from fltui.workflows.workflow import NO_PARAMS, Answer, Best, Choose, Measured, Request, everybody
 
 _SETTLING = 3.0
 """Seconds that sites have to show themselves when a server takes over in the midst of a round."""
@@ -69,6 +70,8 @@ class RunFederation:
 
     def __post_init__(self) -> None:
         self.models = Models(self.folder.models, durable=self.options.durable)
+        self.retention.first = self.state.start_round
+        self.retention.best = self.state.best.round if self.state.best else None
         self._new: ModelWriter | None = None
         self._expected = self.asked
         self._settled = time.monotonic() + _SETTLING
@@ -87,7 +90,28 @@ class RunFederation:
             return TaskId(self.folder.run, self.state.start_round, "train", 0)
         return TaskId(self.folder.run, found.started.round, found.started.task_name, found.started.attempt)
 
-    async def sites(self, at_least: int) -> tuple[str, ...]:
+    @property
+    def seed(self) -> int:
+        """See `Federation.seed`."""
+        return self.options.seed
+
+    @property
+    def last_metrics(self) -> Mapping[str, float]:
+        """See `Federation.last_metrics`."""
+        return self.state.metrics if self.state.next_round > self.state.stage_start else {}
+
+    @property
+    def best(self) -> Best | None:
+        """See `Federation.best`."""
+        found = self.state.best
+        return Best(found.round, found.metric, found.value) if found else None
+
+    def last_counted(self, site: str) -> int | None:
+        """See `Federation.last_counted`."""
+        found = self.state.sites.get(site)
+        return found.counted if found else None
+
+    async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:
         """See `Federation.sites`."""
         roster, named = self.roster, self.job.sites
         patience = self.options.wait if self.fleet.returns() else 0.0
@@ -107,7 +131,9 @@ class RunFederation:
                     f"are there; {gone}"
                 )
             await self.wait(min(backoff.next(), left))
-        return tuple(sorted(self.asked or roster.present))
+        if self.going_on is not None:
+            return tuple(self.state.rounds[self.going_on].started.sites)
+        return choose(tuple(sorted(roster.present)))
 
     def _is_settling(self) -> bool:
         """Whether sites that were at work when the last server died have yet to show themselves."""
@@ -149,16 +175,18 @@ class RunFederation:
             durable=self.options.durable,
             identity=self.identity,
             spare=self.retention.spare,
+            seed=self.options.seed,
         )
 
-    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
+    def begin(
+        self, params: Params, rounds: range, groups: Mapping[str, Params] = NO_PARAMS
+    ) -> tuple[StoredModel, range]:
         """See `Federation.begin`."""
-        first = self.state.next_round
-        if first > rounds.start:
-            return last_model(self.models, self.state), range(first, rounds.stop)
+        first, start = self.state.next_round, self.state.stage_start
+        if first > self.state.start_round:
+            return last_model(self.models, self.state), range(first, start + len(rounds))
         with self.models.new(rounds.start, list(params)) as new:
-            for name, array in params.items():
-                new.add(name, array)
+            new.add_all(params, groups)
         return self._saved(rounds.start, new), rounds
 
     @contextmanager
@@ -173,16 +201,21 @@ class RunFederation:
     ) -> StoredModel:
         """See `Federation.finish_round`."""
         round_ = self.round
-        if round_ is None or self._new is None:
-            raise ValueError("finish_round() follows ask() and new_model()")
+        if round_ is None:
+            raise ValueError("finish_round() follows ask()")
+        if self._new is None:
+            self._new = self.models.carry(request.model, request.round + 1)
         model = self._saved(request.round + 1, self._new)
         self._new = None
+        weights = {answer.site: answer.weight for answer in answers}
+        accepted = self.state.rounds[request.round].accepted
         seconds = time.monotonic() - round_.started
-        first, last = min(round_.arrivals.values()), max(round_.arrivals.values())
+        arrivals = round_.arrivals.values()
+        first, last = min(arrivals, default=seconds), max(arrivals, default=seconds)
         self.journal.append(
             RoundFinished(
                 round=request.round,
-                weights={answer.site: answer.weight for answer in answers},
+                weights=weights,
                 metrics=metrics,
                 update_norm=update_norm,
                 model=model.digest,
@@ -192,6 +225,7 @@ class RunFederation:
                 aggregation=seconds - last,
                 bytes_out=round_.bytes_out,
                 bytes_in=round_.bytes_in,
+                judged=any(weight != accepted[site].weight for site, weight in weights.items()),
             )
         )
         for answer in answers:
@@ -200,6 +234,40 @@ class RunFederation:
         self.retention.finished(round_)
         self.state.forget(request.round - _REMEMBERED)
         return model
+
+    def choose_best(self, best: Best) -> None:
+        """See `Federation.choose_best`."""
+        if best != self.best:
+            self.journal.append(ModelChosen(round=best.round, metric=best.metric, value=best.value))
+        self.models.point("best", best.round)
+        self.retention.chosen(best.round)
+
+    def note(self, round_number: int, text: str) -> None:
+        """See `Federation.note`."""
+        self.journal.append(RoundNoted(round=round_number, note=text))
+
+    def finished_stages(self) -> int:
+        """See `Federation.finished_stages`."""
+        return self.state.stages
+
+    def finish_stage(self, workflow: str, reason: str) -> None:
+        """See `Federation.finish_stage`."""
+        self.journal.append(WorkflowFinished(workflow=workflow, round=self.state.next_round, reason=reason))
+
+    def measured(self, rounds: range) -> list[Measured]:
+        """See `Federation.measured`."""
+        found: dict[int, RoundState] = {}
+        state = RunState()
+        for event in read_journal(self.folder.journal):
+            state = apply(state, event)
+            if isinstance(event, RoundFinished) and event.round in rounds:
+                found[event.round] = state.rounds[event.round]
+            state.forget(state.next_round - _REMEMBERED)
+        return [measured_of(found[number]) for number in sorted(found)]
+
+    def add_table(self, name: str, rows: Iterable[Sequence[object]]) -> None:
+        """See `Federation.add_table`."""
+        write_table(self.folder.root / f"{name}.csv", rows)
 
     def final_model(self) -> dict[str, str]:
         """Let ``models/final`` lead to the newest model; parameter name to file, empty where no round was finished.
@@ -218,5 +286,5 @@ class RunFederation:
         path = model.folder.relative_to(self.folder.root).as_posix()
         known = self.state.models.get(number)
         if known is None or known.model != model.digest:
-            self.journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.size))
+            self.journal.append(ModelSaved(round=number, model=model.digest, path=path, bytes=model.whole_size))
         return model

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from fltui.errors import BadInputError, ExchangeError
-from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import open_beneath, read_checked
 from fltui.exchange.plain import NotPlainError, open_plain
@@ -25,7 +24,7 @@ from fltui.run.events import (
 )
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Chain, read_events
-from fltui.run.models import Models, StoredModel, model_digest
+from fltui.run.models import Models, StoredModel, digest_of_model
 from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState, RunState, apply
 
@@ -210,7 +209,7 @@ class Rounds:
     def _check(self, event: RoundFinished, found: RoundState) -> None:
         number, models = event.round, self.state.models
         weights = {site: found.accepted[site].weight for site in event.weights if site in found.accepted}
-        if weights != event.weights:
+        if weights.keys() != event.weights.keys() or (weights != event.weights and not event.judged):
             raise DifferenceError(
                 JOURNAL, "has other weights than the results", round=number, expected=weights, found=event.weights
             )
@@ -232,15 +231,14 @@ class Rounds:
                 return
             raise DifferenceError(path, "is missing")
         model = load_model(self._models, number)
-        if not model.digest == model_digest(list(model.entries.values())) == digest:
+        if not model.digest == digest_of_model(model) == digest:
             raise DifferenceError(f"{path}/model.json", "is of another model", expected=digest, found=model.digest)
-        files = array_files(model.entries)
-        for name, entry in model.entries.items():
+        for place, entry in model.files():
             try:
-                with open_beneath(folder, files[name], links=None) as fd:
-                    read_checked(fd, entry, lambda _: None, files[name])
+                with open_beneath(folder, *place, links=None) as fd:
+                    read_checked(fd, entry, lambda _: None, place[-1])
             except ExchangeError as error:
-                raise DifferenceError(f"{path}/{files[name]}", f"was changed: {error}") from error
+                raise DifferenceError("/".join((path, *place)), f"was changed: {error}") from error
 
     def _may_be_removed(self, number: int) -> bool:
         """Whether the run keeps only its newest models, and this is none of them."""

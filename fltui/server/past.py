@@ -16,7 +16,7 @@ from fltui.run.control import take_requests
 from fltui.run.events import AnyEvent, RoundFinished, RunStatus, TaskPublished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
-from fltui.run.models import Models, StoredModel, model_digest
+from fltui.run.models import Models, StoredModel, digest_of_model
 from fltui.run.state import RunState, apply
 from fltui.server.ends import has_ended, put_end, take_back_ends
 
@@ -173,11 +173,11 @@ def last_model(models: Models, state: RunState) -> StoredModel:
     where = f"the model that enters round {number}, in {models.folder(number)},"
     try:
         model = models.load(number)
-        for entry in model.entries.values():
-            with open_beneath(model.folder, entry.file, links=None) as fd:
-                read_checked(fd, entry, lambda _: None, entry.file)
+        for place, entry in model.files():
+            with open_beneath(model.folder, *place, links=None) as fd:
+                read_checked(fd, entry, lambda _: None, place[-1])
     except (OSError, ExchangeError, *MALFORMED) as error:
         raise RunFailedError(f"{where} is damaged, so the run cannot go on from it: {error}") from error
-    if finished is None or model_digest(list(model.entries.values())) != finished.model:
+    if finished is None or digest_of_model(model) != finished.model:
         raise RunFailedError(f"{where} is not the one that the journal names, so the run cannot go on from it")
     return model

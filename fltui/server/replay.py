@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
 from fltui.server.history import JOURNAL, Rounds, load_model
-from fltui.workflows.workflow import Answer, Request
+from fltui.workflows.workflow import NO_PARAMS, Answer, Best, Choose, Measured, Request, everybody
 
 _NORM_TOLERANCE = 1e-9
 """Of the update norm, relative: a sum of squares differs in its last bits between processors. Models do not."""
@@ -51,17 +52,40 @@ class Replay:
         self._models = Models(scratch, durable=False)
         self._check_arrays = check_arrays
         self._round: RoundState | None = None
+        self._best: Best | None = None
+        self._stage_start = 0
 
-    async def sites(self, at_least: int) -> tuple[str, ...]:  # noqa: ARG002  # so many were there
-        """The sites that were asked in the next round. See `Federation.sites`."""
+    @property
+    def seed(self) -> int:
+        """See `Federation.seed`."""
+        return self._rounds.state.options.seed
+
+    @property
+    def last_metrics(self) -> Mapping[str, float]:
+        """See `Federation.last_metrics`."""
+        state = self._rounds.state
+        return state.metrics if state.next_round > self._stage_start else {}
+
+    @property
+    def best(self) -> Best | None:
+        """See `Federation.best`."""
+        return self._best
+
+    def last_counted(self, site: str) -> int | None:
+        """See `Federation.last_counted`."""
+        found = self._rounds.state.sites.get(site)
+        return found.counted if found else None
+
+    async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:  # noqa: ARG002
+        """The sites that were asked in the next round: only the run knew who was there. See `Federation.sites`."""
         return tuple((await self._next()).started.sites)
 
     async def ask(self, request: Request) -> list[Answer]:
         """The results that counted. See `Federation.ask`."""
         found = await self._next()
         started = found.started
-        asked = (started.round, started.task_name, started.sites)
-        again = (request.round, request.task_name, list(request.sites))
+        asked = (started.round, started.task_name, started.part, started.sites)
+        again = (request.round, request.task_name, request.part, list(request.sites))
         if asked != again:
             raise DifferenceError(
                 JOURNAL, "asks for another round than the job", round=started.round, expected=again, found=asked
@@ -76,11 +100,15 @@ class Replay:
             )
         return [self._answer(found, site) for site in sorted(found.accepted)]
 
-    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
-        """The job's initial model and all rounds. See `Federation.begin`."""
+    def begin(
+        self, params: Params, rounds: range, groups: Mapping[str, Params] = NO_PARAMS
+    ) -> tuple[StoredModel, range]:
+        """The job's initial model and all rounds, or those that follow. See `Federation.begin`."""
+        if self.done:
+            start = self._stage_start
+            return self._models.load(start), range(start, start + len(rounds))
         with self._models.new(rounds.start, list(params)) as new:
-            for name, array in params.items():
-                new.add(name, array)
+            new.add_all(params, groups)
         return self._models.load(rounds.start), rounds
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
@@ -94,6 +122,8 @@ class Replay:
         number, finished = request.round, self._round.finished if self._round else None
         if finished is None:
             raise ValueError("finish_round() follows ask()")
+        if not self._models.folder(number + 1).exists():
+            self._models.carry(request.model, number + 1)
         model = self._models.load(number + 1)
         if model.digest != finished.model:
             raise self._other_model(number, model, finished.model)
@@ -110,6 +140,28 @@ class Replay:
         self._round = None
         self.done += 1
         return model
+
+    def choose_best(self, best: Best) -> None:
+        """See `Federation.choose_best`."""
+        self._best = best
+
+    def note(self, round_number: int, text: str) -> None:
+        """It was told then. See `Federation.note`."""
+
+    def finished_stages(self) -> int:
+        """See `Federation.finished_stages`."""
+        return 0
+
+    def finish_stage(self, workflow: str, reason: str) -> None:  # noqa: ARG002
+        """See `Federation.finish_stage`."""
+        self._stage_start = self._rounds.state.next_round
+
+    def measured(self, rounds: range) -> list[Measured]:  # noqa: ARG002
+        """The run has the table that this is for. See `Federation.measured`."""
+        return []
+
+    def add_table(self, name: str, rows: Iterable[Sequence[object]]) -> None:
+        """The run has it. See `Federation.add_table`."""
 
     async def _next(self) -> RoundState:
         """The round that goes on, or begins."""

@@ -45,6 +45,10 @@ class Retention:
         self._done: Round | None = None
         self._models = Models(folder.models, durable=options.durable)
         self._undropped = 0
+        self.first = 0
+        """The round that the run began with: the model that entered it stays."""
+        self.best: int | None = None
+        """The round that the best model entered: it stays, too."""
         self._leaving: threading.Thread | None = None
         self._awaited: int | None = None
         """The last round that ended without somebody."""
@@ -58,6 +62,12 @@ class Retention:
         self._done = done
         if self._kept(done) == 0:  # what comes next has its place on the disk and in memory
             self.sweep(None)
+
+    def chosen(self, number: int) -> None:
+        """The best model is the one that entered round `number`: it stays, and the best until now goes in its place."""
+        before, self.best = self.best, number
+        if before is not None and before != number and self.first < before < self._undropped:
+            self._models.remove(before)
 
     def _kept(self, done: Round) -> int:
         """How many rounds of the size of one that is over stay, with that one."""
@@ -91,8 +101,8 @@ class Retention:
                 else:
                     tasks.remove(task_id)
         if self._options.keep_models is not None:
-            self._drop_models(done.request.start_round + 1, number + 2 - self._options.keep_models)
-        if done.request.model.size >= _LARGE and (self._options.keep_models or _LEFT) >= _LEFT:
+            self._drop_models(self.first + 1, number + 2 - self._options.keep_models)
+        if done.request.model.whole_size >= _LARGE and (self._options.keep_models or _LEFT) >= _LEFT:
             self._leave_to_disk(number)
 
     def finish(self) -> None:
@@ -118,5 +128,6 @@ class Retention:
     def _drop_models(self, start: int, stop: int) -> None:
         """Remove the models that enter the rounds from `start` to before `stop`, those of earlier processes too."""
         for number in range(max(start, self._undropped), stop):
-            self._models.remove(number)
+            if number != self.best:
+                self._models.remove(number)
             self._undropped = number + 1

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
 from fltui.exchange.collect import Spec, read_result
@@ -24,7 +24,7 @@ from fltui.exchange.publish import OpenTasks, open_tasks
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.store import Copied, store_arrays
 from fltui.exchange.watch import Backoff
-from fltui.model import NUM_STEPS, ParamsType
+from fltui.model import GROUPS, NUM_STEPS, SEED, ParamsType
 from fltui.run.events import Event, ResultAccepted, ResultDelayed, ResultRejected, RoundStarted, TaskPublished
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
@@ -69,6 +69,7 @@ class RoundPlace:
         keep: keep the manifests of results beside their arrays.
         link: server and sites are one user: give sites links to one copy of the model, and keep links to results.
         durable: fsync what is published and stored.
+        seed: of the run, for the scripts.
         identity: signs the tasks, knows whose results are to be signed.
         spare: task whose folder lies empty at a site; taken by the next task there.
     """
@@ -86,6 +87,7 @@ class RoundPlace:
     keep: bool
     link: bool
     durable: bool
+    seed: int = 0
     identity: Identity = NOBODY
     spare: dict[str, TaskId] = field(default_factory=dict)
 
@@ -141,12 +143,12 @@ class Round:
     @property
     def bytes_out(self) -> int:
         """Size of the arrays sent."""
-        return len(self.published) * self.request.model.size
+        return len(self.published) * self.request.size
 
     @property
     def bytes_in_exchange(self) -> int:
         """What its arrays take there, those of results with them."""
-        return self.bytes_in + (self.request.model.size if self.place.link else self.bytes_out)
+        return self.bytes_in + (self.request.size if self.place.link else self.bytes_out)
 
     async def collect(self, wait: Callable[[float], Awaitable[set[str]]]) -> list[Answer]:
         """Ask, wait and take in.
@@ -183,7 +185,7 @@ class Round:
                 backoff.reset()
             hints = await wait(min(backoff.next(), left))
         self._check_quorum()
-        if not self.request.model.entries:
+        if not self.request.entries and not self.request.for_metrics:
             # The answers decide what the model looks like.
             for site, reason in odd_ones_out(self.request.round, str(self._task_id), self._accepted).items():
                 self._reject(site, reason)
@@ -193,7 +195,8 @@ class Round:
 
     def agrees(self, before: RoundState) -> bool:
         """Whether this round's tasks are, byte for byte, those that were published before."""
-        same = before.started.task_name == self.request.task_name and before.started.model == self.request.model.digest
+        asked, started = self.request, before.started
+        same = (started.task_name, started.model, started.part) == (asked.task_name, asked.model.digest, asked.part)
         return same and all(digest(self._manifest(site)) == known for site, known in before.published.items())
 
     def _begin(self) -> None:
@@ -207,6 +210,7 @@ class Round:
                     sites=list(request.sites),
                     model=request.model.digest,
                     attempt=self.attempt,
+                    part=request.part,
                 )
             )
             self._waiting.extend(request.sites)
@@ -237,8 +241,16 @@ class Round:
             request.start_round,
             request.total_rounds,
             ParamsType.FULL,
-            list(request.model.entries.values()),
+            list(request.entries.values()),
+            {**self._meta, **request.site_meta.get(site, {})},
         )
+
+    @cached_property
+    def _meta(self) -> dict[str, Any]:
+        """For the scripts."""
+        request = self.request
+        groups = {GROUPS: list(request.groups)} if request.groups else {}
+        return {SEED: self.place.seed, **request.meta, **groups}
 
     def _manifest(self, site: str) -> bytes:
         """The bytes of a site's task, the same whenever they are made with the same key."""
@@ -265,7 +277,7 @@ class Round:
                     site=site,
                     task_id=task.task_id,
                     manifest=asked.digest,
-                    bytes=self.request.model.size,
+                    bytes=self.request.size,
                 )
             )
             self.published.append((site, task_id))
@@ -289,11 +301,11 @@ class Round:
     def _is_outage(self, error: OSError) -> bool:
         """Whether no task can be published, to whatever site."""
         root = self.place.exchange.root
-        needed = max(1, self.request.model.size) if error.errno in DISK_FULL else 1
+        needed = max(1, self.request.size) if error.errno in DISK_FULL else 1
         return error.errno in _SERVER_FAULTS or is_away(root) or not has_room(root, needed)
 
     def _publish_model(self, tasks: OpenTasks, folder: SiteFolder) -> None:
-        files = {entry.file: self.request.model.folder / entry.file for entry in self.request.model.entries.values()}
+        files = self.request.files
         if not files:
             return
         spare = self.place.spare.pop(folder.name, None)
@@ -334,14 +346,18 @@ class Round:
         asked = self._open.get(site)
         if asked is None or site in self.place.roster.dropped:
             return
-        model = self.request.model
-        expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in model.entries.items()} or None
+        request = self.request
+        expected: Spec | None = {name: (e.dtype, tuple(e.shape)) for name, e in request.entries.items()} or None
+        if request.for_metrics:
+            expected = {}
         files: list[str] = []
         delivery = self._deliveries.setdefault(site, Delivery())
         read, began = delivery.copied.read, time.monotonic()
         try:
             result, manifest = read_result(asked.folder, asked.task, asked.digest, expected, self.place.identity)
             files = [entry.file for entry in result.arrays]
+            if request.for_metrics and not result.metrics:
+                raise RefusedError(f"results/{asked.task.task_id}.json has no metrics, and that is what was asked for")
             if expected is None and result.params_type is ParamsType.DIFF:
                 raise RefusedError(
                     f"results/{asked.task.task_id}.json is a DIFF, but there is no model yet to add it to"
@@ -354,9 +370,9 @@ class Round:
                 asked.folder,
                 result,
                 self.place.store,
-                model.open if model.entries else None,
+                request.open if request.entries else None,
                 copied=delivery.copied,
-                shares=0 if model.entries else len(self._open) + len(self._waiting),
+                shares=0 if request.entries else len(self._open) + len(self._waiting),
                 manifest=manifest if self.place.keep else b"",
                 link=self.place.link and not self.place.durable,
                 durable=self.place.durable,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,35 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from fltui.aggregation import blocks, mean
-from fltui.aggregation.blocks import ArraySource
-from fltui.aggregation.mean import Term, weighted_mean, weighted_metrics
+from fltui.aggregation import blocks
+from fltui.aggregation.blocks import ArraySource, Sink, Source
+from fltui.aggregation.mean import Mean, weighted_metrics
+from fltui.aggregation.parameter import write_parameter
+from fltui.aggregation.terms import Term
 from fltui.exchange.collect import LARGEST_NUMBER, LARGEST_WEIGHT, LEAST_WEIGHT
 from fltui.exchange.npy import octets
 from fltui.exchange.store import Elements
-
-Array = NDArray[Any]
-
-
-class ListSink:
-    """Keeps what the mean writes."""
-
-    def __init__(self) -> None:
-        self.blocks: list[Array] = []
-
-    def write(self, block: Array) -> None:
-        self.blocks.append(block.copy())
-
-    def array(self) -> Array:
-        return np.concatenate(self.blocks)
+from tests.aggregation.arrays import Array, ListSink, diff, full
 
 
-def full(array: Array, weight: float = 1.0) -> Term:
-    return Term(ArraySource(array), weight)
-
-
-def diff(array: Array, weight: float = 1.0) -> Term:
-    return Term(ArraySource(array), weight, is_difference=True)
+def weighted_mean(terms: Sequence[Term], base: Source | None, sink: Sink) -> float:
+    return write_parameter(Mean(terms), base, sink)
 
 
 def average(*terms: Term, base: Array | None = None) -> Array:
@@ -117,7 +101,6 @@ def test_the_size_of_a_block_changes_no_bit(
     whole = average(*terms, base=base)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK", block)
-        patch.setattr(mean, "BLOCK", block)
         assert average(*terms, base=base).tobytes() == whole.tobytes()
 
 

@@ -30,11 +30,13 @@ def test_a_component_is_made_again_from_its_path_and_arguments(component: Compon
     assert registry.create(path, arguments, {}, "config.json") == component
 
 
-def test_arguments_are_json_values_without_arrays_and_none() -> None:
+def test_arguments_are_json_values_without_arrays_and_what_is_empty() -> None:
     assert registry.arguments_of(FedAvg(num_clients=2, num_rounds=3, model=np.zeros(3))) == {
         "num_clients": 2,
         "num_rounds": 3,
         "start_round": 0,
+        "aggregator": {"path": "fltui.aggregation.aggregators.WeightedMean", "args": {}},
+        "key_metric_goal": "max",
     }
 
 

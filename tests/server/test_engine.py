@@ -81,20 +81,21 @@ class Idle(Workflow):
         """One round."""
         return range(1)
 
-    async def run(self, federation: Federation) -> None:
+    async def run(self, federation: Federation) -> str:
         """See `Workflow.run`."""
         self.step(federation)
         try:
             await asyncio.Event().wait()
         finally:
             self.left = True
+        return ""
 
 
 @dataclass
 class Busy(Idle):
     """An idle workflow that lets the engine attend to what happens."""
 
-    async def run(self, federation: Federation) -> None:
+    async def run(self, federation: Federation) -> str:
         """See `Workflow.run`."""
         assert isinstance(federation, RunFederation)
         self.step(federation)

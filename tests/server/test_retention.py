@@ -19,7 +19,7 @@ from fltui.server.round import Round
 def over(number: int, *stored: str, size: int = 0, model: int = 0, unanswered: tuple[str, ...] = ()) -> Round:
     """A round that took in some arrays, by their digests, and left so many bytes in the exchange, with a model of so
     many."""
-    request = SimpleNamespace(round=number, start_round=0, total_rounds=6, model=SimpleNamespace(size=model))
+    request = SimpleNamespace(round=number, start_round=0, total_rounds=6, model=SimpleNamespace(whole_size=model))
     return cast(
         Round, SimpleNamespace(request=request, stored=set(stored), bytes_in_exchange=size, unanswered=unanswered)
     )

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,113 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from fltui.errors import BadInputError, RunFailedError
-from fltui.exchange.manifest import ArrayEntry
-from fltui.exchange.npy import NpyReader, write_array
 from fltui.model import Params, ParamsType
-from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.workflows.fedavg import FedAvg
-from fltui.workflows.workflow import Answer, Request
-
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a site answers to a model."""
-
-    params: Params
-    weight: float = 1.0
-    metrics: dict[str, float] = field(default_factory=dict)
-    params_type: ParamsType = ParamsType.FULL
-
-
-Site = Callable[[int, Params], Reply]
-"""Round and model to reply."""
-
-
-class StoreFolder:
-    """Private copies, as the server keeps them."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        root.mkdir()
-
-    def put(self, name: str, array: Array) -> ArrayEntry:
-        beside = self.root / "new"
-        entry = write_array(beside, name, array, file=f"{name}.npy")
-        beside.rename(self.root / f"{entry.blake3}.npy")
-        return entry
-
-    def open(self, entry: ArrayEntry) -> NpyReader:
-        return NpyReader(self.root / f"{entry.blake3}.npy", entry.dtype, entry.shape)
-
-
-class Hall:
-    """A `Federation` whose sites are functions, all in one room; its models are real files."""
-
-    def __init__(self, folder: Path, sites: dict[str, Site]) -> None:
-        (folder / "models").mkdir(parents=True)
-        self.models = Models(folder / "models", durable=False)
-        self.functions = sites
-        self.store = StoreFolder(folder / "store")
-        self.requests: list[Request] = []
-        self.finished: list[tuple[int, float, dict[str, float]]] = []
-        self.resume_at: int | None = None
-
-    async def sites(self, at_least: int) -> tuple[str, ...]:
-        if len(self.functions) < at_least:
-            raise RunFailedError(f"{len(self.functions)} sites, {at_least} needed")
-        return tuple(sorted(self.functions))
-
-    async def ask(self, request: Request) -> list[Answer]:
-        self.requests.append(request)
-        params = self.params(request.model)
-        return [self.answer(site, self.functions[site](request.round, params)) for site in sorted(request.sites)]
-
-    def answer(self, site: str, reply: Reply) -> Answer:
-        entries = {name: self.store.put(name, array) for name, array in reply.params.items()}
-        return Answer(site, reply.params_type, reply.weight, reply.metrics, entries, self.store)
-
-    def begin(self, params: Params, rounds: range) -> tuple[StoredModel, range]:
-        if self.resume_at is not None:
-            return self.models.load(self.resume_at), range(self.resume_at, rounds.stop)
-        with self.new_model(rounds.start, sorted(params)) as new:
-            for name, array in params.items():
-                new.add(name, array)
-        return self.models.load(rounds.start), rounds
-
-    def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
-        return self.models.new(round_number, names)
-
-    def finish_round(
-        self, request: Request, answers: list[Answer], update_norm: float, metrics: dict[str, float]
-    ) -> StoredModel:
-        self.finished.append((request.round, update_norm, metrics))
-        return self.models.load(request.round + 1)
-
-    def params(self, model: StoredModel) -> Params:
-        return {name: np.load(model.folder / entry.file) for name, entry in model.entries.items()}
-
-    def model(self, number: int) -> Params:
-        """The model that enters a round."""
-        return self.params(self.models.load(number))
-
-
-def adds(step: float, weight: float = 1.0) -> Site:
-    """A site that adds `step` to every parameter."""
-    return lambda _, params: Reply(
-        {name: array + np.asarray(step, array.dtype) for name, array in params.items()}, weight, {"step": step}
-    )
-
-
-async def run(folder: Path, workflow: FedAvg, sites: dict[str, Site]) -> Hall:
-    """The whole run."""
-    hall = Hall(folder / "hall", sites)
-    await workflow.run(hall)
-    return hall
+from tests.workflows.hall import Hall, Reply, adds, run
 
 
 async def test_every_round_averages_what_the_sites_made_of_the_model(tmp_path: Path) -> None:
@@ -131,13 +27,14 @@ async def test_sites_count_by_their_weights(tmp_path: Path) -> None:
     workflow = FedAvg(num_clients=2, num_rounds=1, model=np.zeros(1))
     hall = await run(tmp_path, workflow, {"site-1": adds(1, weight=3), "site-2": adds(5, weight=1)})
     assert hall.model(1)["numpy_key"] == [2.0]
-    assert hall.finished[0][2] == {"step": 2.0}
+    assert hall.finished[0].metrics == {"step": 2.0}
 
 
 async def test_a_round_is_closed_with_the_norm_of_the_change(tmp_path: Path) -> None:
     workflow = FedAvg(num_clients=1, num_rounds=1, model={"w": np.zeros(3), "b": np.zeros(1)})
     hall = await run(tmp_path, workflow, {"site-1": adds(2)})
-    assert hall.finished == [(0, 4.0, {"step": 2.0})]
+    (found,) = hall.finished
+    assert (found.request.round, found.update_norm, found.metrics) == (0, 4.0, {"step": 2.0})
 
 
 async def test_differences_are_added_to_the_model(tmp_path: Path) -> None:
@@ -172,13 +69,13 @@ async def test_a_difference_to_nothing_fails_the_run(tmp_path: Path) -> None:
     def difference(_: int, params: Params) -> Reply:
         return Reply({"w": np.ones(1)}, params_type=ParamsType.DIFF)
 
-    with pytest.raises(RunFailedError, match=r"parameter 'w' of site-1 cannot be averaged: .* no model to add it to"):
+    with pytest.raises(RunFailedError, match=r"parameter 'w' of site-1 cannot be aggregated: .* no model to add it to"):
         await run(tmp_path, FedAvg(num_clients=1), {"site-1": difference})
 
 
 async def test_weights_of_0_alone_fail_the_run(tmp_path: Path) -> None:
     workflow = FedAvg(num_clients=1, model=[1.0])
-    with pytest.raises(RunFailedError, match=r"'numpy_key' of site-1 cannot be averaged: the weights .* add up to 0"):
+    with pytest.raises(RunFailedError, match=r"'numpy_key' of site-1 cannot be aggregated: the weights .* add up to 0"):
         await run(tmp_path, workflow, {"site-1": adds(1, weight=0)})
 
 
@@ -212,11 +109,13 @@ async def test_a_run_that_is_resumed_does_the_rounds_that_are_left(tmp_path: Pat
     sites = {"site-1": adds(0.1), "site-2": adds(0.7)}
     whole = await run(tmp_path, workflow, sites)
     resumed = Hall(tmp_path / "resumed", sites)
-    resumed.models, resumed.resume_at = whole.models, 2
-    undisturbed = whole.model(4)["numpy_key"]
+    resumed.stop_before = 2
+    with pytest.raises(InterruptedError):
+        await workflow.run(resumed)
+    resumed.stop_before = None
     await workflow.run(resumed)
-    assert [request.round for request in resumed.requests] == [2, 3]
-    assert resumed.model(4)["numpy_key"] == undisturbed
+    assert [request.round for request in resumed.requests] == [0, 1, 2, 3]
+    assert resumed.model(4)["numpy_key"] == whole.model(4)["numpy_key"]
 
 
 async def test_of_many_sites_some_are_chosen_each_round_and_again_the_same(tmp_path: Path) -> None:

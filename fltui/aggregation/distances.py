@@ -1,0 +1,130 @@
+"""How far the sites' models are from each other, and what follows from that: whom to trust.
+
+- Krum and Multi-Krum: Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", 2017.
+- Bulyan: El Mhamdi et al., "The Hidden Vulnerability of Distributed Learning in Byzantium", 2018.
+- Geometric median by Weiszfeld's algorithm, smoothed: Pillutla et al., "Robust Aggregation for Federated Learning",
+  2022, algorithm 2.
+
+A distance is the sum of squared differences, in float64. The expansion ``x*x + y*y - 2*x*y`` is quicker and loses all
+digits where models are close, as they are.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fltui.aggregation.blocks import Source, in_order, spans
+from fltui.aggregation.coordinates import Columns
+from fltui.aggregation.elements import read
+from fltui.aggregation.terms import Row, Term
+
+Distances = NDArray[np.float64]
+"""Squared Euclidean distances between sites, shape (sites, sites); symmetric, the diagonal is 0."""
+
+_MOST_STEPS = 1000
+_SETTLED = 1e-12
+"""Change of the weights, each at most 1, below which the geometric median is found."""
+
+_SMOOTHING = 1e-9
+"""Of the largest distance: a site that is closer to the median than that counts as that far, so that none gets all the
+weight for good."""
+
+
+def squared_distances(parameters: Iterable[tuple[Sequence[Term], Source | None]]) -> Distances:
+    """The distances between the sites' models.
+
+    Args:
+        parameters: the terms of every parameter, the sites in the same order in each, and the array before the round.
+    """
+    total: Distances | None = None
+    for terms, base in parameters:
+        total = np.zeros((len(terms), len(terms))) if total is None else total
+        total += _distances(terms, base)
+    if total is None:
+        raise ValueError("there are no parameters to measure")
+    return total
+
+
+def _distances(terms: Sequence[Term], base: Source | None) -> Distances:
+    """Of one parameter."""
+    columns = Columns(terms)
+    threads = threading.local()
+
+    def block(start: int, count: int) -> Distances:
+        if base is None or columns.are_differences:
+            old: Row = np.zeros(count)
+        else:
+            if not hasattr(threads, "scratch"):
+                threads.scratch = np.empty(columns.length)
+            read(base, start, old := np.empty(count), threads.scratch)
+        return _of_rows(columns.read(start, old))
+
+    total: Distances = np.zeros((len(terms), len(terms)))
+    for found in in_order(block, spans(terms[0].source.size, columns.length)):
+        total += found
+    return total
+
+
+def _of_rows(rows: NDArray[np.float64]) -> Distances:
+    found = np.zeros((len(rows), len(rows)))
+    with np.errstate(over="ignore"):  # what is too far to be measured is at infinity
+        for place in range(len(rows) - 1):
+            others = rows[place + 1 :] - rows[place]
+            found[place, place + 1 :] = np.einsum("ij,ij->i", others, others)
+    return found + found.T
+
+
+def krum_scores(distances: Distances, bad: int) -> NDArray[np.float64]:
+    """The sum of each site's squared distances to the ``n - bad - 2`` others that are closest to it, at least one."""
+    closest = max(1, len(distances) - bad - 2)
+    ordered = np.sort(distances, axis=1)  # each has itself as the first
+    found: NDArray[np.float64] = ordered[:, 1 : closest + 1].sum(axis=1)
+    return found
+
+
+def multi_krum(distances: Distances, bad: int, keep: int) -> list[int]:
+    """The `keep` sites with the least scores, in their own order; of equal ones the first."""
+    return sorted(np.argsort(krum_scores(distances, bad), kind="stable")[:keep].tolist())
+
+
+def bulyan_selection(distances: Distances, bad: int) -> list[int]:
+    """The ``n - 2 * bad`` sites that Krum chooses one after the other, each time among those that are left."""
+    left = list(range(len(distances)))
+    chosen: list[int] = []
+    while len(chosen) < len(distances) - 2 * bad:
+        scores = krum_scores(distances[np.ix_(left, left)], bad) if len(left) > 1 else np.zeros(1)
+        chosen.append(left.pop(int(np.argmin(scores))))
+    return sorted(chosen)
+
+
+def geometric_median_weights(distances: Distances) -> NDArray[np.float64]:
+    """The weights, adding up to 1, with which the sites' mean is their geometric median: the model whose distances to
+    all of theirs, not squared, have the least sum.
+
+    With ``z = sum_j a_j x_j``, ``|x_i - z|^2 = sum_j a_j D_ij - sum_jk a_j a_k D_jk / 2``, so no model is read again.
+
+    Raises:
+        ValueError: most models are too far from each other to be measured.
+    """
+    near = np.isfinite(distances).sum(axis=1) * 2 > len(distances)
+    if not near.any():
+        raise ValueError("most models are too far from each other to be measured")
+    within = distances[np.ix_(near, near)]
+    weights = np.full(len(within), 1 / len(within))
+    least = _SMOOTHING * np.sqrt(within.max())
+    for _ in range(_MOST_STEPS if least else 0):
+        to_all = within @ weights
+        away = np.sqrt(np.maximum(to_all - weights @ to_all / 2, 0))
+        found = 1 / np.maximum(away, least)
+        found /= found.sum()
+        settled = np.abs(found - weights).max() < _SETTLED
+        weights = found
+        if settled:
+            break
+    every = np.zeros(len(distances))
+    every[near] = weights
+    return every

@@ -1,0 +1,99 @@
+"""What a workflow begins from: its numbers, and a model that is given or read from a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fltui.errors import BadInputError, RefusedError
+from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.npy import blocks_of, map_array
+from fltui.job.bundle import find
+from fltui.model import NUMPY_KEY, Params, as_params
+from fltui.run.models import Models
+
+
+def check_count(where: str, name: str, value: object, least: int) -> None:
+    """Make sure that `value` is a whole number of at least `least`.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    if type(value) is not int or value < least:
+        raise BadInputError(f"{where}: {name} is {value!r}, expected a whole number of at least {least}")
+
+
+def check_seconds(where: str, name: str, value: object, *, above: bool = True) -> None:
+    """Make sure that `value` is a time in seconds, `above` 0 or from 0, or None.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise BadInputError(f"{where}: {name} is {value!r}, expected seconds {'above' if above else 'of at least'} 0")
+    if above and value == 0:
+        raise BadInputError(f"{where}: {name} is {value!r}, expected seconds above 0")
+
+
+def initial_model(model: Any, checkpoint: str | os.PathLike[str] | None, where: str) -> Params:
+    """The model that a workflow is given, by the names of its parameters.
+
+    Args:
+        model: a dict of arrays, one array or a list; None if there is none.
+        checkpoint: a file or folder in its place, see `load_checkpoint`.
+        where: the workflow, for the sentence.
+
+    Raises:
+        BadInputError: both are given, or it is not made of finite numbers.
+    """
+    if checkpoint is not None:
+        if model is not None:
+            raise BadInputError(f"{where}: give either model or initial_ckpt, not both")
+        model = load_checkpoint(checkpoint, where)
+    try:
+        params = {} if model is None else as_params(model)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"{where}: model: {error}") from error
+    for name, array in params.items():
+        if not all(np.isfinite(block).all() for block in blocks_of(array)):
+            raise BadInputError(f"{where}: model: parameter {name!r} holds NaN or Inf")
+    return params
+
+
+def load_checkpoint(path: str | os.PathLike[str], where: str) -> Params:
+    """Read a model: an ``.npz``, an ``.npy`` (which becomes ``numpy_key``), or a folder ``models/...`` of a run.
+
+    Args:
+        path: relative ones are looked up beside the job script, then in the current folder.
+        where: what asks for it, for the sentence.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    found = find(os.fspath(path))
+    if found is None:
+        raise BadInputError(
+            f"{where}: initial_ckpt {os.fspath(path)!r} does not exist, neither beside the job script nor in the "
+            "current folder"
+        )
+    try:
+        return _folder(found) if found.is_dir() else _file(found)
+    except (OSError, ValueError, RefusedError, *MALFORMED) as error:
+        raise BadInputError(f"{where}: initial_ckpt {found} is no model: {error}") from error
+
+
+def _folder(folder: Path) -> Params:
+    """The arrays of a model in a run folder; groups beside them, such as an optimiser's state, stay behind."""
+    return {entry.name: map_array(folder / entry.file) for entry in Models.about(folder).arrays}
+
+
+def _file(path: Path) -> Params:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    return {NUMPY_KEY: map_array(path)}

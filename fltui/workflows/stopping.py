@@ -1,0 +1,65 @@
+"""When a run has done enough: a condition on a metric, or no better model for a while."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from fltui.errors import BadInputError
+
+Goal = Literal["max", "min"]
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "==": operator.eq,
+}
+
+_CONDITION = re.compile(r"\s*(?P<metric>\S.*?)\s*(?P<comparison>>=|<=|==|>|<)\s*(?P<value>\S+)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """``metric comparison value``, such as ``accuracy >= 0.95``."""
+
+    metric: str
+    comparison: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read a condition.
+
+        Raises:
+            BadInputError: it is none.
+        """
+        found = _CONDITION.fullmatch(text)
+        try:
+            value = float(found["value"]) if found else math.nan
+        except ValueError:
+            value = math.nan
+        if found is None or not math.isfinite(value):
+            raise BadInputError(
+                f"stop_cond is {text!r}, expected a metric, one of {' '.join(_COMPARISONS)} and a number, such as "
+                "'accuracy >= 0.95'"
+            )
+        return cls(found["metric"], found["comparison"], value)
+
+    def holds(self, metrics: Mapping[str, float]) -> bool:
+        """Whether the metrics fulfil it; metrics without it do not."""
+        found = metrics.get(self.metric)
+        return found is not None and _COMPARISONS[self.comparison](found, self.value)
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.comparison} {self.value:g}"
+
+
+def is_better(value: float, than: float, goal: Goal) -> bool:
+    """Whether one value of a metric is better than another."""
+    return value > than if goal == "max" else value < than

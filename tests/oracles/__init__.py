@@ -1,0 +1,1 @@
+"""What published formulas say, and what flwr makes of them: see README.md here."""
