@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fltui.model import FLModel, ParamsType, as_params
+from fltui.model import FLModel, ParamsType, as_params, group_names, grouped, split_groups
 
 
 def test_params_without_a_type_are_full() -> None:
@@ -60,3 +62,52 @@ def test_other_values_do_not_travel(value: Any) -> None:
 def test_parameter_names_are_text(name: Any) -> None:
     with pytest.raises(TypeError, match="non-empty text"):
         as_params({name: 1.0})
+
+
+def test_values_are_split_by_the_group_in_front_of_the_first_stroke() -> None:
+    values = {"w": 1, "control/w": 2, "control/a/b": 3, "other/w": 4, "control": 5, "control/": 6}
+    params, groups = split_groups(values, ["control", "velocity"])
+    assert params == {"w": 1, "other/w": 4, "control": 5, "control/": 6}
+    assert groups == {"control": {"w": 2, "a/b": 3}, "velocity": {}}
+
+
+def test_without_groups_nothing_is_split() -> None:
+    assert split_groups({"control/w": 1}, []) == ({"control/w": 1}, {})
+
+
+_NAMES = st.text("ab/", min_size=1, max_size=4)
+
+
+@given(
+    params=st.dictionaries(_NAMES, st.integers()),
+    groups=st.dictionaries(st.sampled_from(["a", "b", "ab"]), st.dictionaries(_NAMES, st.integers())),
+)
+def test_what_was_joined_is_split_again(params: dict[str, int], groups: dict[str, dict[str, int]]) -> None:
+    params = {name: value for name, value in params.items() if name.partition("/")[0] not in groups}
+    joined = {grouped(group, name): value for group, values in groups.items() for name, value in values.items()}
+    assert split_groups(params | joined, groups) == (params, groups)
+
+
+def test_a_manifest_names_its_groups() -> None:
+    assert group_names({"groups": ["control"]}) == ["control"]
+    assert group_names({"seed": 7}) == []
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        ("control", "meta 'groups' is 'control', expected a list of names"),
+        (None, "meta 'groups' is None, expected a list"),
+        ({"control": 1}, "expected a list of names"),
+        ([7], "the name of a group of arrays is 7, expected text"),
+        ([["a"]], "expected text that is not empty"),
+        ([""], "expected text that is not empty"),
+        (["a/b"], "is 'a/b', expected text that is not empty, without '/'"),
+        (["\ud800"], "expected text"),
+        (["a", "b", "a"], "has a name twice"),
+    ],
+)
+def test_what_is_no_list_of_groups_is_told(groups: Any, told: str) -> None:
+    with pytest.raises(ValueError, match="group") as error:
+        group_names({"groups": groups})
+    assert told in str(error.value)

@@ -3,6 +3,7 @@
 from fltui.client.api import (
     get_config,
     get_job_id,
+    get_seed,
     get_site_name,
     get_task_name,
     init,
@@ -17,6 +18,7 @@ from fltui.client.api import (
     system_info,
 )
 from fltui.client.config import ExchangeFormat, TransferType
+from fltui.client.decorators import evaluate, train
 from fltui.model import FLModel, ParamsType
 
 __all__ = [
@@ -24,8 +26,10 @@ __all__ = [
     "FLModel",
     "ParamsType",
     "TransferType",
+    "evaluate",
     "get_config",
     "get_job_id",
+    "get_seed",
     "get_site_name",
     "get_task_name",
     "init",
@@ -38,4 +42,5 @@ __all__ = [
     "send",
     "shutdown",
     "system_info",
+    "train",
 ]

@@ -22,13 +22,16 @@ import msgspec
 from fltui.client.config import ClientConfig, load_config
 from fltui.client.output import capture
 from fltui.client.script import reason
+from fltui.client.seed import seed_of
 from fltui.client.session import Session
 from fltui.errors import ClientError
-from fltui.model import FLModel
+from fltui.model import SEED, FLModel
 
 TASK_TRAIN = "train"
 TASK_EVALUATE = "validate"
 TASK_SUBMIT_MODEL = "submit_model"
+
+_LARGEST_SEED = 1 << 53
 
 _session: Session | None = None
 _rank = "0"
@@ -61,7 +64,7 @@ def init(rank: str | int | None = None, config_file: str | None = None) -> None:
     if _session is None:
         open_session(load_config(config_file), stdout_is_log=False)
         _report_failures()
-    _current().ready()
+    current_session().ready()
 
 
 def receive(timeout: float | None = None) -> FLModel | None:
@@ -73,7 +76,7 @@ def receive(timeout: float | None = None) -> FLModel | None:
     Returns:
         A model whose arrays belong to the script and may be changed; None when the run has ended or time is up.
     """
-    return _current().receive(timeout)
+    return current_session().receive(timeout)
 
 
 def send(model: FLModel, clear_cache: bool = True) -> None:
@@ -87,7 +90,7 @@ def send(model: FLModel, clear_cache: bool = True) -> None:
     Raises:
         ClientError: `receive` was not called before, or something in the model cannot travel.
     """
-    _current().send(model, clear_cache=clear_cache)
+    current_session().send(model, clear_cache=clear_cache)
 
 
 def is_running() -> bool:
@@ -95,7 +98,7 @@ def is_running() -> bool:
 
     A task that was received is to be answered with `send` before the next call.
     """
-    return _current().is_running()
+    return current_session().is_running()
 
 
 def is_train() -> bool:
@@ -115,7 +118,7 @@ def is_submit_model() -> bool:
 
 def system_info() -> dict[str, str]:
     """``job_id`` (the run), ``site_name``, ``exchange``."""
-    session = _current()
+    session = current_session()
     return {
         "job_id": session.run,
         "site_name": session.site.name,
@@ -125,23 +128,47 @@ def system_info() -> dict[str, str]:
 
 def get_job_id() -> str:
     """The run's id; empty until the first task in a script that was not started for one run."""
-    return _current().run
+    return current_session().run
 
 
 def get_site_name() -> str:
     """The name of this site."""
-    return _current().site.name
+    return current_session().site.name
 
 
 def get_task_name() -> str:
     """The name of the task at hand, e.g. ``train``; empty when there is none."""
-    task = _current().task
+    task = current_session().task
     return task.task_name if task else ""
+
+
+def get_seed() -> int:
+    """A seed for what the script draws in this round; the same again when the round is done again.
+
+    Sites draw differently from each other, and in every round anew, all of it from the run's seed:
+
+        generator = numpy.random.default_rng(flare.get_seed())
+
+    Returns:
+        A whole number from 0 to 2**63 - 1, made by BLAKE3 from the run's seed (0 if the task names none), the name of
+        the site and the round.
+
+    Raises:
+        ClientError: there is no task at hand, or what it names as the seed is no whole number.
+    """
+    session = current_session()
+    if session.task is None:
+        raise ClientError("get_seed() belongs to a round, but there is no task at hand: call receive() first")
+    number = session.task.round
+    seed = session.task.meta.get(SEED, 0)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= _LARGEST_SEED:
+        raise ClientError(f"get_seed(): the seed of round {number} is {seed!r:.80}, expected a whole number to 2**53")
+    return seed_of(seed, session.site.name, number)
 
 
 def get_config() -> dict[str, Any]:
     """The settings of this process by name."""
-    return msgspec.structs.asdict(_current().config)
+    return msgspec.structs.asdict(current_session().config)
 
 
 def log(key: str, value: float, data_type: str = "SCALAR", **kwargs: Any) -> None:
@@ -158,7 +185,7 @@ def log(key: str, value: float, data_type: str = "SCALAR", **kwargs: Any) -> Non
     """
     if str(data_type) not in ("SCALAR", "METRIC"):
         raise ClientError(f"log() of {key!r}: data type {data_type!r} is not known; these are: SCALAR, METRIC")
-    _current().log_value(key, value, str(data_type), **kwargs)
+    current_session().log_value(key, value, str(data_type), **kwargs)
 
 
 def shutdown() -> None:
@@ -169,7 +196,12 @@ def shutdown() -> None:
         _session = None
 
 
-def _current() -> Session:
+def current_session() -> Session:
+    """The conversation that `init` has begun.
+
+    Raises:
+        ClientError: there is none in this process.
+    """
     if _rank != "0":
         raise ClientError(f"this is rank {_rank}; only rank 0 talks to the server and hands the model to the others")
     if _session is None:

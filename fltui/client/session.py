@@ -16,12 +16,13 @@ import msgspec
 
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
+from fltui.client.kept import forget, kept_folder
 from fltui.client.leftovers import remove_leftovers, remove_spares
 from fltui.client.outgoing import difference, finite, outgoing
 from fltui.client.output import LogFile
 from fltui.client.results import Results
 from fltui.client.vetting import Vetting
-from fltui.errors import BadInputError, ClientError, NotYetError
+from fltui.errors import BadInputError, ClientError, NotYetError, RefusedError
 from fltui.exchange.append import append_line, end_last_line
 from fltui.exchange.collect import read_params
 from fltui.exchange.durable import sync_file, sync_folder
@@ -46,7 +47,7 @@ from fltui.exchange.publish import (
 )
 from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
-from fltui.model import FLModel, Params, ParamsType
+from fltui.model import GROUPS, FLModel, Params, ParamsType, group_names, split_groups
 from fltui.signals import StoppedError
 
 _LARGE = 1 << 20
@@ -87,6 +88,7 @@ class Session:
         self._seen = False  # whether all that came before the hints that are still to be taken has been seen
         self._told = 0  # tasks in a row, up to the last, of which hints have told
         self._there: list[TaskId] = []
+        self._completed = False
         self.exit_code = 0
         """What the script's process should exit with: 1 after a failed run, 3 after an aborted one."""
         if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
@@ -114,7 +116,7 @@ class Session:
             self._results.begin(self.run)
             for path in (self.site.log(self.run), self.site.metrics(self.run)):
                 end_last_line(path)
-        self._persist(lambda: self._log.open(self.site.log(self.run)), "its log")
+        self.persist(lambda: self._log.open(self.site.log(self.run)), "its log")
 
     def ready(self) -> None:
         """The script has called `init`: it can be given tasks. A second call does nothing."""
@@ -185,20 +187,23 @@ class Session:
             task, fresh = self.task, False
             if task is None:
                 break
+            names = _groups(task)
             try:
-                params = read_params(self.site, task, mapped=self.config.mapped)
+                arrays = read_params(self.site, task, mapped=self.config.mapped)
             except NotYetError:  # a sync engine delivered the manifest first
                 if time.monotonic() >= deadline:
                     return None
                 self._pause(min(backoff.next(), deadline - time.monotonic()))
                 continue
+            params, groups = split_groups(arrays, names)
             self._model = FLModel(
                 params_type=task.params_type,
                 params=params,
                 start_round=task.start_round,
                 current_round=task.round,
                 total_rounds=task.total_rounds,
-                meta=dict(task.meta),
+                meta={key: value for key, value in task.meta.items() if key != GROUPS},
+                groups=groups,
             )
             self._heartbeat.say("training", run=self.run, task_id=task.task_id)
             return self._model
@@ -214,16 +219,18 @@ class Session:
             raise ClientError("send() answers a task, but none was received: call receive() first")
         task_id = _parsed(self.task)
         kind = ParamsType(model.params_type or ParamsType.FULL)
-        params, metrics, meta = outgoing(model)
+        params, groups, metrics, meta = outgoing(model)
         if model.optimizer_params and not self._optimizer_noted:
             self._optimizer_noted = True
             print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
-            kind, params = ParamsType.DIFF, difference(params, self._received(self.task))
-        task = self.task
+            received, _ = split_groups(self._received(self.task), _groups(self.task))
+            if received:
+                kind, params = ParamsType.DIFF, difference(params, received)
+        task, arrays = self.task, params | groups
 
         def publish() -> None:
-            entries = self._results.put_arrays(task_id, params)
+            entries = self._results.put_arrays(task_id, arrays)
             result = Result(
                 PROTOCOL,
                 task.run,
@@ -239,7 +246,7 @@ class Session:
             self._sync_logged()
             self._results.put_manifest(task_id, self._identity.encode(result))
 
-        self._persist(publish, f"the result of round {task.round}")
+        self.persist(publish, f"the result of round {task.round}")
         self._results.answered(task_id)
         self._heartbeat.say("waiting", run=self.run)
         if clear_cache:
@@ -271,7 +278,7 @@ class Session:
             finally:
                 os.close(fd)
 
-        self._persist(append, f"the logged value {key!r}")
+        self.persist(append, f"the logged value {key!r}")
         self._logged = True
 
     def _sync_logged(self) -> None:
@@ -292,6 +299,8 @@ class Session:
             self._hints.close()
             with contextlib.suppress(OSError):  # the share is away
                 self._results.close(self.run)
+                if self._completed:
+                    forget(kept_folder(self.site), self.run)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
             if self._lock is not None:
@@ -316,7 +325,7 @@ class Session:
             # else what woke it is no manifest: a folder of arrays
         return bool(told)
 
-    def _persist(self, write: Callable[[], None], what: str) -> None:
+    def persist(self, write: Callable[[], None], what: str) -> None:
         """Write, again and again while the disk is full or the share away, until it is done or the run has ended.
 
         Raises:
@@ -437,7 +446,8 @@ class Session:
     def _tell_end(self, task_id: TaskId) -> None:
         """Say how the run ended, unless it ended well."""
         end = self._vetting.end(task_id)
-        if end is not None and end.state != "FINISHED:COMPLETED":
+        self._completed = end is not None and end.state == "FINISHED:COMPLETED"
+        if end is not None and not self._completed:
             self.exit_code = 3 if end.state == "FINISHED:ABORTED" else 1
             print(visible(f"run {self.run} ended: {end.state}: {end.reason}"), file=sys.stderr)
 
@@ -470,3 +480,15 @@ def _parsed(task: Task) -> TaskId:
     if parsed is None:
         raise ClientError(f"task id {task.task_id!r} is not one of protocol {PROTOCOL}")
     return parsed
+
+
+def _groups(task: Task) -> list[str]:
+    """The names of a task's groups of arrays.
+
+    Raises:
+        RefusedError: they are none.
+    """
+    try:
+        return group_names(task.meta)
+    except ValueError as error:
+        raise RefusedError(f"tasks/{task.task_id}.json breaks protocol {PROTOCOL}: {error}") from error

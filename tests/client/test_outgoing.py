@@ -7,16 +7,33 @@ import pytest
 
 from fltui.client.outgoing import difference, outgoing
 from fltui.errors import ClientError
-from fltui.model import FLModel
+from fltui.model import FLModel, group_names, split_groups
 
 
 def test_what_travels_is_arrays_finite_numbers_and_json() -> None:
     model = FLModel(params={"w": [1, 2]}, metrics={"auc": np.float32(0.5)}, meta={"steps": np.int64(3)})
-    params, metrics, meta = outgoing(model)
+    params, groups, metrics, meta = outgoing(model)
     assert params["w"].tolist() == [1, 2]
+    assert groups == {}
     assert (metrics, meta) == ({"auc": 0.5}, {"steps": 3})
     assert type(meta["steps"]) is int
-    assert outgoing(FLModel()) == ({}, {}, {})
+    assert outgoing(FLModel()) == ({}, {}, {}, {})
+
+
+def test_groups_travel_by_joined_names_and_the_meta_tells_which_there_are() -> None:
+    model = FLModel(params={"w": [1.0], "a/b": [2.0]}, groups={"velocity": {}, "control": {"w": [3.0], "a/b": 4.0}})
+    params, groups, _, meta = outgoing(model)
+    assert sorted(params) == ["a/b", "w"]
+    assert {name: array.tolist() for name, array in groups.items()} == {"control/w": [3.0], "control/a/b": 4.0}
+    assert meta == {"groups": ["control", "velocity"]}
+    assert model.meta == {}
+    assert split_groups(params | groups, group_names(meta)) == (
+        params,
+        {
+            "control": {"w": groups["control/w"], "a/b": groups["control/a/b"]},
+            "velocity": {},
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -29,6 +46,15 @@ def test_what_travels_is_arrays_finite_numbers_and_json() -> None:
         (FLModel(params={}, metrics={"auc": True}), "metric 'auc' is True (bool)"),
         (FLModel(params={}, meta={"when": object()}), "meta holds what JSON cannot"),
         (FLModel(params={}, meta={"NUM_STEPS_CURRENT_ROUND": True}), "is a truth value"),
+        (
+            FLModel(params={"control/w": 1.0}, groups={"control": {}}),
+            "parameter 'control/w' looks like an array of the",
+        ),
+        (FLModel(groups={"control/w": {}}), "the name of a group of arrays is 'control/w', expected text"),
+        (FLModel(groups={"": {}}), "the name of a group of arrays is ''"),
+        (FLModel(groups={"control": {"w": "text"}}), "group 'control': parameter 'w' has dtype <U4"),
+        (FLModel(groups={"control": {"": 1.0}}), "group 'control': parameter names are non-empty text"),
+        (FLModel(meta={"groups": ["control"]}), "meta 'groups' is set by send() itself"),
     ],
 )
 def test_what_cannot_travel_is_named(model: FLModel, told: str) -> None:

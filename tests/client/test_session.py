@@ -6,71 +6,23 @@ import errno
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.client.config import ClientConfig, TransferType
 from fltui.client.output import LogFile
 from fltui.client.session import Session
-from fltui.errors import BadInputError, ClientError, NotYetError
-from fltui.exchange.collect import read_result, read_status
-from fltui.exchange.layout import END, PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.errors import BadInputError, ClientError, NotYetError, RefusedError
+from fltui.exchange.collect import read_status
+from fltui.exchange.layout import END, PROTOCOL, SiteFolder, TaskId
 from fltui.exchange.manifest import ArrayEntry, End, Result, Task, decode, digest, encode
-from fltui.exchange.publish import open_site, put_arrays, put_document, remove_published
+from fltui.exchange.publish import open_site, put_document, remove_published
 from fltui.exchange.store import store_arrays
 from fltui.exchange.watch import Backoff
 from fltui.model import FLModel, ParamsType
-
-RUN = "hello-20260101T000000Z-abcd"
-WEIGHTS = np.arange(9, dtype=np.float32).reshape(3, 3)
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> SiteFolder:
-    """The folder of site ``a``, prepared by the server."""
-    folder = ExchangeFolder(tmp_path).site("a")
-    open_site(folder, "server")
-    return folder
-
-
-@pytest.fixture
-def session(site: SiteFolder) -> Iterator[Session]:
-    """A session of site ``a``."""
-    opened = open_session(site)
-    yield opened
-    opened.close()
-
-
-def open_session(site: SiteFolder, **settings: Any) -> Session:
-    """A session that does not fsync."""
-    config = ClientConfig("a", str(site.root.parent), durability=Durability.PROCESS, **settings)
-    return Session(config, LogFile())
-
-
-def publish(site: SiteFolder, number: int, params: dict[str, NDArray[Any]], run: str = RUN, attempt: int = 1) -> Task:
-    """Publish a task as the server does."""
-    task_id = TaskId(run, number, "train", attempt)
-    entries = put_arrays(params, site.tasks / str(task_id), site.staging("server"))
-    task = Task(PROTOCOL, run, str(task_id), "train", "a", number, 0, 3, ParamsType.FULL, entries)
-    put_document(task, site.tasks / f"{task_id}.json", site.staging("server"))
-    return task
-
-
-def end(site: SiteFolder, run: str = RUN) -> None:
-    """End a run as the server does."""
-    last = TaskId(run, 9, END)
-    put_document(End(PROTOCOL, run, "FINISHED:COMPLETED"), site.task(last), site.staging("server"))
-
-
-def answer(site: SiteFolder, task: Task) -> Result:
-    """The answer to a task as the server reads it."""
-    expected = {entry.name: (entry.dtype, tuple(entry.shape)) for entry in task.arrays} or None
-    return read_result(site, task, digest(encode(task)), expected)[0]
+from tests.client.by_hand import RUN, WEIGHTS, answer, end, open_session, publish
 
 
 def test_a_task_is_received_answered_and_forgotten(site: SiteFolder, session: Session, tmp_path: Path) -> None:
@@ -303,6 +255,55 @@ def test_a_whole_model_becomes_a_difference_on_demand(site: SiteFolder) -> None:
     session.close()
     assert answer(site, task).params_type is ParamsType.DIFF
     np.testing.assert_array_equal(np.load(site.results / task.task_id / "numpy_key.npy"), np.full((3, 3), 2))
+
+
+def test_groups_of_arrays_come_and_go_beside_the_parameters(site: SiteFolder) -> None:
+    session = open_session(site, transfer=TransferType.DIFF)
+    sent = {"w": WEIGHTS, "a/b": WEIGHTS, "control/w": WEIGHTS + 1, "control/a/b": WEIGHTS + 2}
+    task = publish(site, 0, sent, groups=["control"], seed=7)
+    model = session.receive()
+    assert model is not None
+    assert model.params is not None
+    assert (sorted(model.params), sorted(model.groups["control"])) == (["a/b", "w"], ["a/b", "w"])
+    assert model.meta == {"seed": 7}  # to be sent back as it is
+    np.testing.assert_array_equal(model.groups["control"]["a/b"], WEIGHTS + 2)
+    params = {name: value + np.float32(5) for name, value in model.params.items()}
+    session.send(FLModel(params=params, groups=model.groups, meta=model.meta))
+    session.close()
+    result = answer(site, task)
+    assert result.meta == {"seed": 7, "groups": ["control"]}
+    assert result.params_type is ParamsType.DIFF
+    folder = site.results / task.task_id
+    found = {entry.name: np.load(folder / entry.file) for entry in result.arrays}
+    assert list(found) == ["a/b", "control/a/b", "control/w", "w"]
+    np.testing.assert_array_equal(found["w"], np.full((3, 3), 5))
+    np.testing.assert_array_equal(found["control/w"], WEIGHTS + 1)  # no difference is made of it
+
+
+def test_a_task_of_groups_alone_has_no_model_to_make_a_difference_to(site: SiteFolder) -> None:
+    session = open_session(site, transfer=TransferType.DIFF)
+    task = publish(site, 0, {"control/w": WEIGHTS}, groups=["control"])
+    assert session.receive() is not None
+    session.send(FLModel(params={"w": WEIGHTS}))
+    session.close()
+    assert (
+        decode(site.result(TaskId(RUN, 0, "train")).read_bytes(), Result, task.task_id).params_type is ParamsType.FULL
+    )
+
+
+def test_without_groups_a_stroke_in_a_name_parts_nothing(site: SiteFolder, session: Session) -> None:
+    task = publish(site, 0, {"control/w": WEIGHTS})
+    model = session.receive()
+    assert model is not None
+    assert (list(model.params or {}), model.groups) == (["control/w"], {})
+    session.send(model)
+    assert answer(site, task).meta == {}
+
+
+def test_a_task_whose_groups_are_no_names_breaks_the_protocol(site: SiteFolder, session: Session) -> None:
+    publish(site, 0, {"w": WEIGHTS}, groups="control")
+    with pytest.raises(RefusedError, match=r"r0000.train.a01.json breaks protocol 1: meta .groups. is .control."):
+        session.receive()
 
 
 def test_a_manifest_without_its_last_byte_is_no_task_yet(site: SiteFolder, session: Session) -> None:
