@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.aggregation.blocks import Source, in_order, spans
-from fltui.aggregation.coordinates import Columns
+from fltui.aggregation.coordinates import Columns, Rows
 from fltui.aggregation.elements import read
-from fltui.aggregation.terms import Row, Term
+from fltui.aggregation.terms import Term
 
 Distances = NDArray[np.float64]
 """Squared Euclidean distances between sites, shape (sites, sites); symmetric, the diagonal is 0."""
@@ -52,16 +52,20 @@ def squared_distances(parameters: Iterable[tuple[Sequence[Term], Source | None]]
 def _distances(terms: Sequence[Term], base: Source | None) -> Distances:
     """Of one parameter."""
     columns = Columns(terms)
+    length = min(columns.length, terms[0].source.size)
     threads = threading.local()
 
     def block(start: int, count: int) -> Distances:
-        if base is None or columns.are_differences:
-            old: Row = np.zeros(count)
-        else:
-            if not hasattr(threads, "scratch"):
-                threads.scratch = np.empty(columns.length)
-            read(base, start, old := np.empty(count), threads.scratch)
-        return _of_rows(columns.read(start, old))
+        if not hasattr(threads, "room"):
+            threads.room, threads.old, threads.scratch = (
+                np.empty((len(terms), length)),
+                np.zeros(length),
+                np.empty(length),
+            )
+        old = threads.old[:count]
+        if base is not None and not columns.are_differences:
+            read(base, start, old, threads.scratch)
+        return _of_rows(columns.read(start, old), threads.room)
 
     total: Distances = np.zeros((len(terms), len(terms)))
     for found in in_order(block, spans(terms[0].source.size, columns.length)):
@@ -69,12 +73,14 @@ def _distances(terms: Sequence[Term], base: Source | None) -> Distances:
     return total
 
 
-def _of_rows(rows: NDArray[np.float64]) -> Distances:
+def _of_rows(rows: Rows, room: NDArray[np.float64]) -> Distances:
+    """Of one block; `room` is for the differences of all rows to one."""
     found = np.zeros((len(rows), len(rows)))
     with np.errstate(over="ignore"):  # what is too far to be measured is at infinity
         for place in range(len(rows) - 1):
-            others = rows[place + 1 :] - rows[place]
-            found[place, place + 1 :] = np.einsum("ij,ij->i", others, others)
+            away = np.subtract(rows[place + 1 :], rows[place], out=room[place + 1 :, : rows.shape[1]])
+            np.multiply(away, away, out=away)
+            away.sum(axis=1, out=found[place, place + 1 :])  # unlike a product of matrices in the same order everywhere
     return found + found.T
 
 

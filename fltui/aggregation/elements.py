@@ -18,8 +18,8 @@ _ONE_CORE = 1 << 13
 would depend on how many there are."""
 
 
-def read(source: Source, start: int, out: NDArray[np.float64], scratch: NDArray[np.float64]) -> None:
-    """Read elements as float64; those of other dtypes, none of which is larger, into `scratch` first."""
+def read(source: Source, start: int, out: NDArray[np.floating[Any]], scratch: NDArray[np.float64]) -> None:
+    """Read elements as floats of the dtype of `out`, which holds them all; those of other dtypes into `scratch` first."""
     if source.dtype == out.dtype:
         source.read(start, out)
     else:

@@ -9,7 +9,7 @@ import contextlib
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,7 +36,13 @@ class Combine(Protocol):
         """Fill `out` with the elements from `start`, whole ones; `old` are those before the round, 0 without any."""
 
 
-def write_parameter(combine: Combine, base: Source | None, sink: Sink, step: Step | None = None) -> float:
+def write_parameter(
+    combine: Combine,
+    base: Source | None,
+    sink: Sink,
+    step: Step | None = None,
+    change: Callable[[int, Row], None] | None = None,
+) -> float:
     """Write one parameter of the next model into `sink`.
 
     Args:
@@ -45,6 +51,7 @@ def write_parameter(combine: Combine, base: Source | None, sink: Sink, step: Ste
         sink: takes elements of the base's dtype, or of the first term's without a base. Integers and truth values are
             rounded to the nearest; beyond 2**53 they are as exact as float64 is.
         step: goes from the base towards what the terms make; not without a base.
+        change: changes what the terms add to the base before the step does, from the number of an element on.
 
     Returns:
         Euclidean norm of the change against the base (against zero without one).
@@ -54,14 +61,14 @@ def write_parameter(combine: Combine, base: Source | None, sink: Sink, step: Ste
     """
     if base is None and any(term.is_difference for term in combine.terms):
         raise ValueError("a difference came, but there is no model to add it to")
-    parameter = _Parameter(combine, base, step)
+    parameter = _Parameter(combine, base, step, change)
     norm = 0.0
-    for new, change, states in in_order(parameter.block, spans(parameter.size, combine.length)):
+    for new, moved, states in in_order(parameter.block, spans(parameter.size, combine.length)):
         sink.write(new)
         if step is not None:
             step.write(states)
         parameter.give_back(new)
-        norm = math.hypot(norm, change)
+        norm = math.hypot(norm, moved)
         if not math.isfinite(norm):
             raise ValueError(f"the next model does not fit into {parameter.dtype}")
     return norm
@@ -70,13 +77,20 @@ def write_parameter(combine: Combine, base: Source | None, sink: Sink, step: Ste
 class _Parameter:
     """The parameter block by block; blocks may be made in several threads at once."""
 
-    def __init__(self, combine: Combine, base: Source | None, step: Step | None) -> None:
+    def __init__(
+        self,
+        combine: Combine,
+        base: Source | None,
+        step: Step | None,
+        change: Callable[[int, Row], None] | None,
+    ) -> None:
         first = combine.terms[0].source
         self.dtype = first.dtype if base is None else base.dtype
         self.size = first.size
         self._combine = combine
         self._base = base
         self._step = step
+        self._change = change
         self._threads = threading.local()
         self._written: deque[NDArray[Any]] = deque()
         """New elements that nobody needs any more. Their memory is used again: to get and clear it takes as long as the
@@ -95,6 +109,10 @@ class _Parameter:
             old.fill(0)
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow is found in the result
             self._combine.block(start, old, found)
+            if self._change is not None:
+                np.subtract(found, old, out=found)
+                self._change(start, found)
+                np.add(found, old, out=found)
             states = self._step.block(start, old, found) if self._step is not None else ()
             new = cast(found, self._new(count))
             np.copyto(found, new)

@@ -10,6 +10,7 @@ from fltui.run.events import (
     MetricLogged,
     ModelChosen,
     ModelSaved,
+    PrivacySpent,
     RequestRefused,
     ResultAccepted,
     ResultDelayed,
@@ -61,6 +62,8 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case ModelChosen():
             best = f"{event.metric} {event.value:.6g}"
             return "INFO", f"the model that entered round {event.round} is the best so far: {best}"
+        case PrivacySpent():
+            return "INFO", f"round {event.round}: epsilon {event.epsilon:.4g} is spent, with delta {event.delta:g}"
         case WorkflowFinished():
             return "INFO", f"{event.workflow} is over{': ' if event.reason else ''}{event.reason}"
         case ModelSaved():

@@ -64,6 +64,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
         keys: the trusted public key of each site that has one, as 64 hexadecimal digits.
         server_key: the public key that signs tasks and ends; empty if they are not signed.
         require_signatures: results that are not signed with the site's trusted key are refused.
+        secret: what the server's noise is drawn from, as 32 hexadecimal digits; who knows it can take the noise off.
     """
 
     run: str
@@ -78,6 +79,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     keys: dict[str, str] = {}
     server_key: str = ""
     require_signatures: bool = False
+    secret: str = ""
 
 
 class SiteJoined(Event, frozen=True, kw_only=True):
@@ -210,6 +212,14 @@ class RoundFinished(Event, frozen=True, kw_only=True):
     judged: bool = False
 
 
+class PrivacySpent(Event, frozen=True, kw_only=True):
+    """How much privacy the run has spent with round `round`: its models are (epsilon, delta)-differentially private."""
+
+    round: int
+    epsilon: float
+    delta: float
+
+
 class ModelChosen(Event, frozen=True, kw_only=True):
     """The model that entered round `round` is the best so far: ``models/best``.
 
@@ -314,6 +324,7 @@ AnyEvent = (
     | RoundNoted
     | ModelSaved
     | ModelChosen
+    | PrivacySpent
     | RoundFinished
     | WorkflowFinished
     | MetricLogged

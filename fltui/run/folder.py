@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from fltui.exchange.layout import new_run_id, run_stamp
 from fltui.exchange.lock import hold, is_held
 from fltui.run.journal import read_events, read_journal
 from fltui.run.state import RunState, fold
+
+
+def empty_folder(path: Path) -> Path:
+    """Make a folder, or empty the one that is there."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,11 @@ class RunFolder:
     def store(self) -> Path:
         """Accepted arrays by digest, until their round is over; for good if the run keeps them."""
         return self.root / "store"
+
+    @property
+    def scratch(self) -> Path:
+        """Arrays of the round that runs, as filters have made them."""
+        return self.root / "scratch"
 
     @property
     def logs(self) -> Path:

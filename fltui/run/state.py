@@ -13,6 +13,7 @@ from fltui.run.events import (
     MetricLogged,
     ModelChosen,
     ModelSaved,
+    PrivacySpent,
     RequestRefused,
     ResultAccepted,
     ResultDelayed,
@@ -95,6 +96,8 @@ class RunState:
         outage, stays: of the pause, see `RunPaused`.
         require_signatures: results without a signature are refused, since the run began.
         best: the best model so far, where the workflow chooses one.
+        secret: see `RunStarted`.
+        spent: how much privacy, where a filter adds noise.
         stages: how many of the job's workflows are over.
         stage_start: number of the first round of the one that runs.
         logged: how many values the scripts logged.
@@ -122,6 +125,8 @@ class RunState:
     models: dict[int, ModelSaved] = field(default_factory=dict)
     final_model: dict[str, str] = field(default_factory=dict)
     best: ModelChosen | None = None
+    secret: str = ""
+    spent: PrivacySpent | None = None
     stages: int = 0
     stage_start: int = 0
     logged: int = 0
@@ -226,7 +231,7 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.status = RunStatus.RUNNING
             state.started, state.since, state.monotonic_start = event.time, event.time, event.monotonic
             state.start_round, state.total_rounds = event.start_round, event.total_rounds
-            state.stage_start = event.start_round
+            state.stage_start, state.secret = event.start_round, event.secret
             state.require_signatures = event.require_signatures
             for name in event.sites:
                 state.site(name)
@@ -244,6 +249,8 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.outage = state.stays = False
         case ModelChosen():
             state.best = event
+        case PrivacySpent():
+            state.spent = event
         case WorkflowFinished():
             state.stages, state.stage_start = state.stages + 1, event.round
         case RequestRefused() | ResultDelayed() | ResultDiscarded() | RoundNoted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -246,6 +247,7 @@ class Engine:
             keys=dict(self._identity.trusted),
             server_key=self._identity.public,
             require_signatures=self._identity.demanded,
+            secret=secrets.token_hex(16),
         )
 
     def _go_on(self, past: Past) -> RunResumed:
@@ -360,6 +362,7 @@ class Engine:
             self._retention.finish()
         await self._fleet.stop(patient=status is RunStatus.COMPLETED)
         self._attendance.finish()
+        self._federation.clear_scratch()
         final = self._final
         try:
             if not final:

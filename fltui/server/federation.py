@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fltui.errors import RunFailedError
 from fltui.exchange.layout import ExchangeFolder, TaskId
@@ -13,8 +15,8 @@ from fltui.exchange.signing import Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
 from fltui.model import Params
-from fltui.run.events import ModelChosen, ModelSaved, RoundFinished, RoundNoted, WorkflowFinished
-from fltui.run.folder import RunFolder
+from fltui.run.events import ModelChosen, ModelSaved, PrivacySpent, RoundFinished, RoundNoted, WorkflowFinished
+from fltui.run.folder import RunFolder, empty_folder
 from fltui.run.journal import Journal, read_journal
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.options import RunOptions
@@ -94,6 +96,11 @@ class RunFederation:
     def seed(self) -> int:
         """See `Federation.seed`."""
         return self.options.seed
+
+    @property
+    def secret(self) -> int:
+        """See `Federation.secret`."""
+        return int(self.state.secret or "0", 16)
 
     @property
     def last_metrics(self) -> Mapping[str, float]:
@@ -228,12 +235,28 @@ class RunFederation:
                 judged=any(weight != accepted[site].weight for site, weight in weights.items()),
             )
         )
+        self.clear_scratch()
         for answer in answers:
             self.metrics.add(request.round, answer.site, answer.metrics)
         self.metrics.add(request.round, "", metrics)
         self.retention.finished(round_)
         self.state.forget(request.round - _REMEMBERED)
         return model
+
+    def scratch(self, name: str) -> Path:
+        """See `Federation.scratch`."""
+        return empty_folder(self.folder.scratch / name)
+
+    def clear_scratch(self) -> None:
+        """Remove what `scratch` gave."""
+        shutil.rmtree(self.folder.scratch, ignore_errors=True)
+
+    def spend(self, round_number: int, epsilon: float, delta: float) -> None:
+        """See `Federation.spend`."""
+        spent = PrivacySpent(round=round_number, epsilon=epsilon, delta=delta)
+        known = self.state.spent
+        if known is None or (known.round, known.epsilon, known.delta) != (round_number, epsilon, delta):
+            self.journal.append(spent)
 
     def choose_best(self, best: Best) -> None:
         """See `Federation.choose_best`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from dataclasses import dataclass, field
 
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
@@ -121,6 +122,7 @@ def tidy_run(folder: RunFolder, past: Past) -> None:
     for part in (folder.models, folder.store, folder.logs, folder.control):
         part.mkdir(exist_ok=True)
     take_requests(folder.control)
+    shutil.rmtree(folder.scratch, ignore_errors=True)
     folder.summary.unlink(missing_ok=True)
     counting = [
         event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,7 +15,7 @@ from fltui.exchange.npy import open_beneath, read_bytes, read_checked
 from fltui.exchange.signing import signature_fault
 from fltui.model import NUM_STEPS, Params
 from fltui.run.events import ResultAccepted
-from fltui.run.folder import RunFolder
+from fltui.run.folder import RunFolder, empty_folder
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState
@@ -59,6 +60,11 @@ class Replay:
     def seed(self) -> int:
         """See `Federation.seed`."""
         return self._rounds.state.options.seed
+
+    @property
+    def secret(self) -> int:
+        """See `Federation.secret`."""
+        return int(self._rounds.state.secret or "0", 16)
 
     @property
     def last_metrics(self) -> Mapping[str, float]:
@@ -137,9 +143,17 @@ class Replay:
             told = "has another update norm than the results"
             raise DifferenceError(JOURNAL, told, round=number, expected=update_norm, found=finished.update_norm)
         self._models.remove(number - 1)
+        shutil.rmtree(self._models.root / "scratch", ignore_errors=True)
         self._round = None
         self.done += 1
         return model
+
+    def scratch(self, name: str) -> Path:
+        """See `Federation.scratch`."""
+        return empty_folder(self._models.root / "scratch" / name)
+
+    def spend(self, round_number: int, epsilon: float, delta: float) -> None:
+        """It was told then. See `Federation.spend`."""
 
     def choose_best(self, best: Best) -> None:
         """See `Federation.choose_best`."""

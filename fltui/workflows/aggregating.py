@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from fltui.aggregation.aggregators import Aggregator, unmeasured
 from fltui.aggregation.blocks import Source
 from fltui.aggregation.distances import Distances, squared_distances
+from fltui.aggregation.filters import Change
 from fltui.aggregation.optimizers import ServerOptimizer, Step
 from fltui.aggregation.parameter import write_parameter
-from fltui.aggregation.terms import Term
+from fltui.aggregation.terms import Row, Term
 from fltui.errors import RunFailedError
 from fltui.model import ParamsType
 from fltui.run.models import ModelWriter
@@ -73,6 +75,7 @@ def write_next(
     new: ModelWriter,
     aggregator: Aggregator,
     optimizer: ServerOptimizer | None = None,
+    change: Change | None = None,
 ) -> float:
     """Write what the answers make together into `new`, and what the optimiser keeps as groups of it.
 
@@ -83,6 +86,7 @@ def write_next(
         new: takes the next model.
         aggregator: makes one of many.
         optimizer: goes a step of its own; it leaves whole numbers and truth values as the aggregator made them.
+        change: of what is added to the model, before that step; not of whole numbers and truth values.
 
     Returns:
         Euclidean norm of the model's change.
@@ -98,7 +102,8 @@ def write_next(
         moves = optimizer if name in moving else None
         with ExitStack() as files:
             step = _step(request, name, moves, states, files) if moves is not None else None
-            norm = math.hypot(norm, write_one(request, answers, name, new, aggregator, step))
+            changed = partial(change, name) if change is not None and name in moving else None
+            norm = math.hypot(norm, write_one(request, answers, name, new, aggregator, step, changed))
     return norm
 
 
@@ -119,6 +124,7 @@ def write_one(
     new: ModelWriter,
     aggregator: Aggregator,
     step: Step | None = None,
+    change: Callable[[int, Row], None] | None = None,
     *,
     to: str = "",
     are_differences: bool = False,
@@ -129,7 +135,7 @@ def write_one(
         request, answers, aggregator: as for `write_next`.
         name: the name that it travels by.
         new: takes it.
-        step: see `write_parameter`.
+        step, change: see `write_parameter`.
         to: its name in `new`, where that is another.
         are_differences: the answers hold differences, whatever their parameters are.
 
@@ -139,13 +145,13 @@ def write_one(
     Raises:
         RunFailedError: see `write_next`.
     """
-    entry = answers[0].entries[name]
+    entry = request.entries.get(name, answers[0].entries[name])
     with ExitStack() as files:
         terms = _terms(answers, name, files, are_differences=are_differences)
         base = files.enter_context(request.open(name)) if request.entries else None
         sink = files.enter_context(new.array(to or name, entry.dtype, list(entry.shape)))
         try:
-            return write_parameter(aggregator.combine(terms), base, sink, step)
+            return write_parameter(aggregator.combine(terms), base, sink, step, change)
         except ValueError as error:
             sites = ", ".join(answer.site for answer in answers)
             where = f"round {request.round}: parameter {name!r} of {sites}"

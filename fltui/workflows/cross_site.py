@@ -100,6 +100,7 @@ class CrossSiteEval(Workflow):
                 await self._request(federation, model, number, start),
                 task_name="validate",
                 part=part,
+                sent=model.groups[part] if part else None,
                 meta={"model": part or GLOBAL},
                 for_metrics=True,
             )

@@ -12,12 +12,15 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from fltui.aggregation.aggregators import Aggregator, WeightedMean
+from fltui.aggregation.filters import Change, Filter
 from fltui.aggregation.mean import weighted_metrics
 from fltui.aggregation.optimizers import ServerOptimizer
+from fltui.aggregation.privacy import GaussianNoise
 from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params
 from fltui.run.models import ModelWriter
 from fltui.workflows.aggregating import judge, write_next
+from fltui.workflows.filtering import aggregate_change, send_filtered, take_filtered
 from fltui.workflows.sampling import check_sampling, draw, sample_size
 from fltui.workflows.starting import check_count, check_seconds, initial_model
 from fltui.workflows.stopping import Condition, Goal, is_better
@@ -44,6 +47,7 @@ class FedAvg(Workflow):
             answered if not given.
         aggregator: makes one model of the sites'.
         server_optimizer: goes a step of its own towards it.
+        filters: change what goes out and what comes back, one after the other; see `fltui.aggregation.filters`.
         sampling: the part (0.5) or the number (5) of the sites that are asked each round; the choice is seeded.
         weights: factor by site on the weight that it claims, from 0; 1 for sites that are not named.
         key_metric: the metric by which ``models/best`` is chosen; that of `stop_cond` if not given.
@@ -66,6 +70,7 @@ class FedAvg(Workflow):
     wait_time_after_min_received: float | None = None
     aggregator: Aggregator = field(default_factory=WeightedMean)
     server_optimizer: ServerOptimizer | None = None
+    filters: tuple[Filter, ...] = ()
     sampling: float | int | None = None
     weights: dict[str, float] = field(default_factory=dict)
     key_metric: str = ""
@@ -97,6 +102,16 @@ class FedAvg(Workflow):
             value = getattr(self, name)
             if not isinstance(value, kind) and not (name == "server_optimizer" and value is None):
                 raise self._wrong(name, f"one such as {name}={_EXAMPLES[name]}")
+        object.__setattr__(self, "filters", tuple(self.filters))
+        for one in self.filters:
+            if not isinstance(one, Filter):
+                raise BadInputError(f"{self._name}: filters has {one!r}, expected filters such as ClipNorm(1.0)")
+            one.check(at_site=False)
+            if isinstance(one, GaussianNoise) and not self.aggregator.by_claims:
+                raise BadInputError(
+                    f"{self._name}: GaussianNoise hides one site in the mean of all, so it takes WeightedMean as "
+                    f"aggregator and not {type(self.aggregator).__name__}"
+                )
         if self.sampling is not None:
             check_sampling(self.sampling, self.num_clients, self._name)
         for site, factor in self.weights.items():
@@ -175,15 +190,17 @@ class FedAvg(Workflow):
     async def run(self, federation: Federation) -> str:
         """Go through the rounds that are to be done; see `Workflow.run`."""
         model, rounds = federation.begin(self.model, self.rounds, self.initial_groups())
+        start = rounds.stop - self.num_rounds
         for number in rounds:
             if why := self._why_enough(federation, number):
                 return why
+            self._check_budget(number, start)
             sites = await federation.sites(self.quorum, partial(self._choose, seed=federation.seed, number=number))
             request = self.prepare(
                 Request(
                     task_name="train",
                     round=number,
-                    start_round=rounds.stop - self.num_rounds,
+                    start_round=start,
                     total_rounds=self.num_rounds,
                     sites=sites,
                     model=model,
@@ -193,11 +210,15 @@ class FedAvg(Workflow):
                 ),
                 federation,
             )
-            answers = judge(request, await federation.ask(request), self.aggregator, self._factors)
+            request = send_filtered(request, self.filters, federation)
+            answers = take_filtered(request, await federation.ask(request), self.filters, federation)
+            answers = judge(request, answers, self.aggregator, self._factors)
+            change = aggregate_change(request, answers, self.filters, federation)
             with federation.new_model(number + 1, sorted(self.names(request, answers))) as new:
-                update_norm = self.write(request, answers, new)
+                update_norm = self.write(request, answers, new, change)
             metrics = weighted_metrics([(answer.weight, answer.metrics) for answer in answers])
             self._look_at(metrics, request, answers, federation)
+            self._tell_spent(federation, number, start)
             model = federation.finish_round(request, answers, update_norm, metrics)
             self._check_reported(metrics, number)
         return ""
@@ -216,9 +237,9 @@ class FedAvg(Workflow):
         """The parameters of the next model."""
         return list(answers[0].entries)
 
-    def write(self, request: Request, answers: Sequence[Answer], new: ModelWriter) -> float:
-        """Write the next model; the Euclidean norm of its change."""
-        return write_next(request, answers, new, self.aggregator, self.server_optimizer)
+    def write(self, request: Request, answers: Sequence[Answer], new: ModelWriter, change: Change | None) -> float:
+        """Write the next model, with what the filters do to its `change`; the Euclidean norm of that."""
+        return write_next(request, answers, new, self.aggregator, self.server_optimizer, change)
 
     # Who is asked, and when it is enough.
 
@@ -237,6 +258,24 @@ class FedAvg(Workflow):
                 f"has not become better for {self.patience} rounds"
             )
         return ""
+
+    def _check_budget(self, number: int, start: int) -> None:
+        """Make sure that there is privacy left for a round.
+
+        Raises:
+            RunFailedError: there is not.
+        """
+        for one in self.filters:
+            if isinstance(one, GaussianNoise):
+                try:
+                    one.check_budget(number - start, f"round {number}")
+                except BadInputError as error:
+                    raise RunFailedError(str(error)) from error
+
+    def _tell_spent(self, federation: Federation, number: int, start: int) -> None:
+        for one in self.filters:
+            if isinstance(one, GaussianNoise):
+                federation.spend(number, one.epsilon(number - start + 1), one.delta)
 
     def _look_at(
         self, metrics: Mapping[str, float], request: Request, answers: Sequence[Answer], federation: Federation

@@ -20,6 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from fltui.aggregation.aggregators import WeightedMean
+from fltui.aggregation.filters import Change
 from fltui.aggregation.optimizers import ServerOptimizer, Step
 from fltui.aggregation.terms import Row
 from fltui.errors import BadInputError
@@ -59,6 +60,8 @@ class Scaffold(FedAvg):
             raise BadInputError("Scaffold: model is missing; the control variates have its shapes")
         if not isinstance(self.aggregator, WeightedMean) or self.server_optimizer is not None:
             raise BadInputError("Scaffold: it has an aggregator and a step of its own; give learning_rate alone")
+        if self.filters:
+            raise BadInputError("Scaffold: filters see no control variates, which would tell what a filter takes away")
         if type(self.learning_rate) not in (int, float) or not 0 < self.learning_rate < math.inf:
             raise self._wrong("learning_rate", "a number above 0")
         for name, array in self.model.items():
@@ -80,8 +83,9 @@ class Scaffold(FedAvg):
         """See `FedAvg.names`."""
         return list(request.model.entries)
 
-    def write(self, request: Request, answers: Sequence[Answer], new: ModelWriter) -> float:
-        """See `FedAvg.write`."""
+    def write(self, request: Request, answers: Sequence[Answer], new: ModelWriter, change: Change | None) -> float:
+        """See `FedAvg.write`; there are no filters that change anything."""
+        del change
         norm, mean = 0.0, WeightedMean()
         moved = None if self.learning_rate == 1 else _part(self.learning_rate)
         names = sorted(request.model.entries)

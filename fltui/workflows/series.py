@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fltui.errors import BadInputError
 from fltui.job.component import ServerComponent
 from fltui.workflows.workflow import Federation, Workflow
 
@@ -13,6 +14,16 @@ class Series(Workflow):
     """The workflows of a job that has more than one."""
 
     workflows: tuple[Workflow, ...]
+
+    def __post_init__(self) -> None:
+        before, *others = self.workflows
+        for workflow in others:
+            if workflow.array_bytes:
+                raise BadInputError(
+                    f"{workflow.title} comes after {before.title} and begins with the model that it leaves, so it "
+                    "takes no model of its own"
+                )
+            before = workflow
 
     @property
     def title(self) -> str:

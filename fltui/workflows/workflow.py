@@ -45,7 +45,8 @@ class Request:
         timeout: seconds until the round ends with the answers there are; None waits for all that can still come.
         grace: seconds from the moment at which the quorum has answered until the round ends; None waits for all.
         groups: names of the groups of arrays that go along with the model, and come back with an answer.
-        part: name of the group that is sent in place of the model; empty for the model itself.
+        sent: what they receive in its place; None for the model itself.
+        part: name of the group of the model that this is; empty where it is none.
         meta: JSON values for the scripts.
         site_meta: further ones for the script of each site.
         for_metrics: an answer holds metrics and no arrays.
@@ -61,19 +62,17 @@ class Request:
     timeout: float | None = None
     grace: float | None = None
     groups: tuple[str, ...] = ()
+    sent: StoredModel | None = None
     part: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
     site_meta: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     for_metrics: bool = False
 
-    @property
-    def _model(self) -> StoredModel:
-        return self.model.groups[self.part] if self.part else self.model
-
     @cached_property
     def _sent(self) -> dict[str, tuple[StoredModel, str]]:
         """The name that each array travels by, to where it is."""
-        sent = {name: (self._model, name) for name in self._model.entries}
+        model = self.sent or self.model
+        sent = {name: (model, name) for name in model.entries}
         for group in self.groups:
             stored = self.model.groups[group]
             sent |= {grouped(group, name): (stored, name) for name in stored.entries}
@@ -83,7 +82,7 @@ class Request:
     def entries(self) -> dict[str, ArrayEntry]:
         """What is sent, by the name that it travels by."""
         if not self.groups:
-            return self._model.entries
+            return (self.sent or self.model).entries
         files = array_files(self._sent)
         return {
             name: structs.replace(stored.entries[own], name=name, file=files[name])
@@ -104,9 +103,11 @@ class Request:
         return sum(entry.size for entry in self.entries.values())
 
     def open(self, name: str) -> NpyReader:
-        """The elements of an array that is sent, by the name that it travels by."""
-        stored, own = self._sent[name]
-        return stored.open(own)
+        """The elements of the model's own array, or that of a group, by the name that it travels by."""
+        for group in self.groups:
+            if name.startswith(start := grouped(group, "")):
+                return self.model.groups[group].open(name.removeprefix(start))
+        return self.model.open(name)
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,10 @@ class Federation(Protocol):
     @property
     def seed(self) -> int:
         """What all that is drawn in the run begins from, from 0."""
+
+    @property
+    def secret(self) -> int:
+        """What noise is drawn from, known to nobody but the server."""
 
     @property
     def last_metrics(self) -> Mapping[str, float]:
@@ -200,6 +205,12 @@ class Federation(Protocol):
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
         """Write the model that enters round `round_number`."""
+
+    def scratch(self, name: str) -> Path:
+        """An empty folder of that name for arrays that are needed until the round is finished."""
+
+    def spend(self, round_number: int, epsilon: float, delta: float) -> None:
+        """Tell how much privacy the run has spent once a round is finished; call it before that."""
 
     def choose_best(self, best: Best) -> None:
         """Let ``models/best`` lead to the model that entered a round; call it before that round is finished."""

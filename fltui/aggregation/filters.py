@@ -1,0 +1,244 @@
+"""Filters: what changes a model on its way out, a site's update on its way in, or the round's update as a whole.
+
+A filter is a small frozen dataclass with one or more of three methods. Each gets a view of what is about to pass and
+gives a function that changes the elements of one block in place, or None to let all pass:
+
+    @dataclass(frozen=True)
+    class Halve(Filter):
+        def result(self, view):
+            def change(name, start, values):
+                values *= 0.5
+            return change
+
+`result` sees an update as the difference to the model received, in float64. At the server, in
+``FedAvg(filters=[...])``, it is called for what each site has sent; at a site, by ``job.to(Halve(), "site-1")``, for
+what the script sends, before it leaves the site.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fltui.aggregation.blocks import Source, spans
+from fltui.aggregation.elements import norm_of, read
+from fltui.aggregation.terms import Row, Term
+from fltui.errors import BadInputError
+
+Change = Callable[[str, int, Row], None]
+"""Changes elements in place: the parameter's name, the number of the first of them, and a block of its elements."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What is about to pass, seen through once or more.
+
+    Attributes:
+        terms: parameter name to its array, and the array that it is a difference to; those of floats alone.
+        others: names of the parameters that are not of floats, which pass as they are.
+        round: the round's number.
+        site: whose update it is; empty for the model and for the update of all.
+        at_site: it has not left the site yet.
+        entropy: what the draws of this view begin from, a secret first.
+        weights: of the sites in the update of all, by site.
+    """
+
+    terms: Mapping[str, tuple[Term, Source | None]]
+    others: tuple[str, ...] = ()
+    round: int = 0
+    site: str = ""
+    at_site: bool = False
+    entropy: tuple[int, ...] = (0,)
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def blocks(self, name: str) -> Iterator[tuple[int, Row]]:
+        """The blocks of a parameter: the number of the first element, and the elements; written over by the next."""
+        term, base = self.terms[name]
+        size = term.source.size
+        found, old, scratch = (np.empty(min(size, length)) for length in [next(spans(size), (0, 0))[1]] * 3)
+        for start, count in spans(size):
+            values = found[:count]
+            read(term.source, start, values, scratch)
+            if base is not None and not term.is_difference:
+                read(base, start, old[:count], scratch)
+                values -= old[:count]
+            yield start, values
+
+    def norm(self) -> float:
+        """The Euclidean norm of all elements together."""
+        return math.hypot(*(norm_of(values) for name in self.terms for _, values in self.blocks(name)), 0.0)
+
+    def generator(self, name: str, start: int, seed: int | None = None) -> np.random.Generator:
+        """What the draws for one block come from; always the same for the same view, parameter and block.
+
+        Args:
+            name, start: of the block.
+            seed: in place of the secret, for draws that anybody can make again.
+        """
+        secret, *rest = self.entropy
+        known = secret if seed is None else seed
+        return np.random.default_rng([known, *rest, int.from_bytes(name.encode(), "big"), start])
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Lets everything pass, see the module."""
+
+    def task(self, view: View) -> Change | None:  # noqa: ARG002
+        """Of the model that the sites receive; the server's own stays as it is. The elements are the model's own."""
+        return None
+
+    def result(self, view: View) -> Change | None:  # noqa: ARG002
+        """Of one site's update."""
+        return None
+
+    def aggregate(self, view: View) -> Change | None:  # noqa: ARG002
+        """Of the update that all sites' make together, before a server optimiser's step. The view shows no elements."""
+        return None
+
+    def check(self, *, at_site: bool) -> None:
+        """Make sure that it can be where it was sent to, and has what it needs there.
+
+        Raises:
+            BadInputError: it cannot.
+        """
+
+
+@dataclass(frozen=True)
+class ClipNorm(Filter):
+    """Shrinks an update to a Euclidean norm, over all parameters together, where it is longer.
+
+    Attributes:
+        max_norm: above 0.
+    """
+
+    max_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "max_norm", above=0)
+
+    def result(self, view: View) -> Change | None:
+        """See `Filter.result`."""
+        norm = view.norm()
+        if norm <= self.max_norm:
+            return None
+        factor = self.max_norm / norm
+
+        def change(_name: str, _start: int, values: Row) -> None:
+            values *= factor
+
+        return change
+
+
+@dataclass(frozen=True)
+class ExcludeVars(Filter):
+    """Keeps parameters at home: an update leaves them as they were, and a model is sent with zeros in their place.
+
+    Attributes:
+        names: of the parameters; one that ends with ``*`` stands for all that begin so.
+    """
+
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        given: object = self.names
+        if not isinstance(given, list | tuple) or not given or not all(isinstance(name, str) for name in given):
+            raise BadInputError(f"ExcludeVars: names is {given!r}, expected a list of parameter names")
+        object.__setattr__(self, "names", tuple(given))
+
+    def task(self, view: View) -> Change | None:
+        """See `Filter.task`."""
+        return None if view.at_site else self._clear(view)
+
+    def result(self, view: View) -> Change | None:
+        """See `Filter.result`."""
+        return self._clear(view)
+
+    def _clear(self, view: View) -> Change:
+        for pattern in self.names:
+            if not any(_matches(name, pattern) for name in (*view.terms, *view.others)):
+                raise BadInputError(f"ExcludeVars: the model has no parameter {pattern!r}")
+
+        def change(name: str, _start: int, values: Row) -> None:
+            if any(_matches(name, pattern) for pattern in self.names):
+                values.fill(0)
+
+        return change
+
+
+@dataclass(frozen=True)
+class PercentilePrivacy(Filter):
+    """Lets only the largest elements of an update pass, and those within bounds.
+
+    Shokri and Shmatikov, "Privacy-Preserving Deep Learning", 2015, section 5: selective sharing.
+
+    Attributes:
+        percentile: elements whose size is below this percentile, over all parameters together, become 0; 0 to 100.
+        gamma: the others are cut to ± gamma, above 0.
+    """
+
+    percentile: float = 10.0
+    gamma: float = 0.01
+
+    def __post_init__(self) -> None:
+        check_number(self, "percentile", most=100)
+        check_number(self, "gamma", above=0)
+
+    def result(self, view: View) -> Change | None:
+        """See `Filter.result`."""
+        least = size_at(view, self.percentile)
+
+        def change(_name: str, _start: int, values: Row) -> None:
+            values[np.abs(values) < least] = 0
+            np.clip(values, -self.gamma, self.gamma, out=values)
+
+        return change
+
+
+def size_at(view: View, percentile: float) -> float:
+    """The least size of an element that at least `percentile` percent of all elements do not exceed.
+
+    Found digit by digit: of floats that are not negative, the bits read as a whole number have the same order. So four
+    passes over the elements do, with 65,536 counts in memory and not the elements.
+    """
+    total = sum(term.source.size for term, _ in view.terms.values())
+    if not total:
+        return 0.0
+    rank = max(0, math.ceil(percentile / 100 * total) - 1)
+    found, known = 0, 0
+    for shift in (48, 32, 16, 0):
+        counts = np.zeros(1 << 16, np.int64)
+        for name in view.terms:
+            for _, values in view.blocks(name):
+                bits = np.abs(values).view(np.uint64)
+                digits = bits[(bits >> np.uint64(shift + 16)) == found] if known else bits
+                places = ((digits >> np.uint64(shift)) & np.uint64(0xFFFF)).astype(np.int64)
+                counts += np.bincount(places, minlength=1 << 16)
+        before = np.cumsum(counts)
+        place = int(np.searchsorted(before, rank, side="right"))
+        rank -= int(before[place - 1]) if place else 0
+        found, known = (found << 16) | place, known + 1
+    return float(np.array([found], np.uint64).view(np.float64)[0])
+
+
+def check_number(
+    part: object, name: str, *, above: float = -math.inf, least: float = 0, most: float = math.inf
+) -> None:
+    """Make sure that an argument is a finite number within bounds.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    value = getattr(part, name)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or not (value > above and least <= value <= most):
+        bounds = f"above {above:g}" if above > -math.inf else f"of at least {least:g}"
+        bounds += f" and at most {most:g}" if most < math.inf else ""
+        raise BadInputError(f"{type(part).__name__}: {name} is {value!r}, expected a number {bounds}")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
