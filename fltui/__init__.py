@@ -9,34 +9,100 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from fltui.aggregation.aggregators import (
+        Bulyan,
+        GeometricMedian,
+        Krum,
+        Median,
+        MultiKrum,
+        TrimmedMean,
+        WeightedMean,
+    )
+    from fltui.aggregation.filters import ClipNorm, ExcludeVars, Filter, PercentilePrivacy
+    from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+    from fltui.aggregation.privacy import GaussianNoise
     from fltui.client.config import ExchangeFormat, TransferType
     from fltui.job.executors import ScriptExecutor, ScriptRunner
     from fltui.job.fed_job import FedJob
     from fltui.model import FLModel, ParamsType
+    from fltui.workflows.cross_site import CrossSiteEval
+    from fltui.workflows.cyclic import Cyclic
     from fltui.workflows.fedavg import FedAvg
+    from fltui.workflows.fedprox import FedProx
+    from fltui.workflows.scaffold import Scaffold
+    from fltui.workflows.statistics import Statistics
+    from fltui.workflows.workflow import Federation, Request, Workflow
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bulyan",
+    "ClipNorm",
+    "CrossSiteEval",
+    "Cyclic",
     "ExchangeFormat",
+    "ExcludeVars",
     "FLModel",
+    "FedAdagrad",
+    "FedAdam",
     "FedAvg",
+    "FedAvgM",
     "FedJob",
+    "FedProx",
+    "FedYogi",
+    "Federation",
+    "Filter",
+    "GaussianNoise",
+    "GeometricMedian",
+    "Krum",
+    "Median",
+    "MultiKrum",
     "ParamsType",
+    "PercentilePrivacy",
+    "Request",
+    "Scaffold",
     "ScriptExecutor",
     "ScriptRunner",
+    "Statistics",
     "TransferType",
+    "TrimmedMean",
+    "WeightedMean",
+    "Workflow",
 ]
 
 _HOMES = {
+    "Bulyan": "fltui.aggregation.aggregators",
+    "ClipNorm": "fltui.aggregation.filters",
+    "CrossSiteEval": "fltui.workflows.cross_site",
+    "Cyclic": "fltui.workflows.cyclic",
     "ExchangeFormat": "fltui.client.config",
+    "ExcludeVars": "fltui.aggregation.filters",
     "FLModel": "fltui.model",
+    "FedAdagrad": "fltui.aggregation.optimizers",
+    "FedAdam": "fltui.aggregation.optimizers",
     "FedAvg": "fltui.workflows.fedavg",
+    "FedAvgM": "fltui.aggregation.optimizers",
     "FedJob": "fltui.job.fed_job",
+    "FedProx": "fltui.workflows.fedprox",
+    "FedYogi": "fltui.aggregation.optimizers",
+    "Federation": "fltui.workflows.workflow",
+    "Filter": "fltui.aggregation.filters",
+    "GaussianNoise": "fltui.aggregation.privacy",
+    "GeometricMedian": "fltui.aggregation.aggregators",
+    "Krum": "fltui.aggregation.aggregators",
+    "Median": "fltui.aggregation.aggregators",
+    "MultiKrum": "fltui.aggregation.aggregators",
     "ParamsType": "fltui.model",
+    "PercentilePrivacy": "fltui.aggregation.filters",
+    "Request": "fltui.workflows.workflow",
+    "Scaffold": "fltui.workflows.scaffold",
     "ScriptExecutor": "fltui.job.executors",
     "ScriptRunner": "fltui.job.executors",
+    "Statistics": "fltui.workflows.statistics",
     "TransferType": "fltui.client.config",
+    "TrimmedMean": "fltui.aggregation.aggregators",
+    "WeightedMean": "fltui.aggregation.aggregators",
+    "Workflow": "fltui.workflows.workflow",
 }
 
 

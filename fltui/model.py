@@ -25,6 +25,9 @@ SEED = "seed"
 GROUPS = "groups"
 """Key of a manifest's meta: the names of the groups of arrays that travel beside the parameters."""
 
+STATISTICS = "statistics"
+"""Name of the task that asks for statistics, and key of its meta that says which."""
+
 CONTROL = "control"
 """The group of control variates: from the server its own, to it the change of the site's; see `Scaffold`."""
 

@@ -99,8 +99,8 @@ class TrimmedMean(Aggregator):
     def combine(self, terms: Sequence[Term]) -> Combine:
         """See `Aggregator.combine`."""
         count = sum(1 for term in terms if term.weight)
-        # 0.29 * 100 is 28.999999999999996
-        return Coordinates(terms, partial(trimmed_mean, cut=int(round(self.beta * count, 9))))
+        cut = int(round(self.beta * count, 9))  # 0.29 * 100 is 28.999999999999996
+        return Coordinates(terms, partial(trimmed_mean, cut=min(cut, (count - 1) // 2)))
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,16 @@ _MOST_STEPS = 1000
 _SETTLED = 1e-12
 """Change of the weights, each at most 1, below which the geometric median is found."""
 
+_BITS = 33
+"""Left of each of those weights: the last bits of a distance differ between processors, and models must not."""
+
 _SMOOTHING = 1e-9
-"""Of the largest distance: a site that is closer to the median than that counts as that far, so that none gets all the
-weight for good."""
+"""Of the distance at which most sites are: one that is closer to the median than that counts as that far, so that none
+gets all the weight for good."""
+
+_FARTHEST = 1e6
+"""Times the distance at which most sites are: beyond it too few digits are left to say how far, and a site does not
+count."""
 
 
 def squared_distances(parameters: Iterable[tuple[Sequence[Term], Source | None]]) -> Distances:
@@ -108,21 +115,23 @@ def bulyan_selection(distances: Distances, bad: int) -> list[int]:
 
 
 def geometric_median_weights(distances: Distances) -> NDArray[np.float64]:
-    """The weights, adding up to 1, with which the sites' mean is their geometric median: the model whose distances to
-    all of theirs, not squared, have the least sum.
+    """The weights, adding up to 1 but for the last digits, with which the sites' mean is their geometric median: the
+    model whose distances to all of theirs, not squared, have the least sum.
 
     With ``z = sum_j a_j x_j``, ``|x_i - z|^2 = sum_j a_j D_ij - sum_jk a_j a_k D_jk / 2``, so no model is read again.
 
     Raises:
         ValueError: most models are too far from each other to be measured.
     """
-    near = np.isfinite(distances).sum(axis=1) * 2 > len(distances)
-    if not near.any():
+    spread = np.median(np.sqrt(distances), axis=1)
+    middle = int(np.argmin(spread))
+    if not np.isfinite(spread[middle]):
         raise ValueError("most models are too far from each other to be measured")
+    near = np.sqrt(distances[middle]) <= _FARTHEST * spread[middle]
     within = distances[np.ix_(near, near)]
     weights = np.full(len(within), 1 / len(within))
-    least = _SMOOTHING * np.sqrt(within.max())
-    for _ in range(_MOST_STEPS if least else 0):
+    least = _SMOOTHING * spread[middle]
+    for _ in range(_MOST_STEPS if least else 0):  # else most are equal, and they are the median
         to_all = within @ weights
         away = np.sqrt(np.maximum(to_all - weights @ to_all / 2, 0))
         found = 1 / np.maximum(away, least)
@@ -132,5 +141,6 @@ def geometric_median_weights(distances: Distances) -> NDArray[np.float64]:
         if settled:
             break
     every = np.zeros(len(distances))
-    every[near] = weights
+    part, power = np.frexp(weights)
+    every[near] = np.ldexp(np.round(np.ldexp(part, _BITS)), power - _BITS)
     return every

@@ -19,7 +19,7 @@ would depend on how many there are."""
 
 
 def read(source: Source, start: int, out: NDArray[np.floating[Any]], scratch: NDArray[np.float64]) -> None:
-    """Read elements as floats of the dtype of `out`, which holds them all; those of other dtypes into `scratch` first."""
+    """Read elements as floats of the dtype of `out`, which can hold them; others than those into `scratch` first."""
     if source.dtype == out.dtype:
         source.read(start, out)
     else:

@@ -6,10 +6,11 @@ back to the parameter's dtype, so that the same terms give the same bits whateve
 with the first term, not with 0, so that -0.0 stays -0.0; a term that weighs nothing leaves no trace.
 
 No terms that were accepted overflow. With M the largest finite number of the dtype, or 1e280 for float64, with weights
-up to 2**53 and n terms, every x, and base + x for a difference, is at most M. So no partial sum exceeds
-n * 2**53 * 1e280, below the largest float64 for n up to 10**12. The exact mean of such terms lies between the least and
-the greatest of them. Computed, it is off by a relative n * 2**-53, far less than the half unit in the last place of a
-smaller dtype by which it would have to exceed M; where integers of 64 bits meet it, `cast` allows for it.
+up to 2**53 times a job's factor of up to 10**6, and n terms, every x, and base + x for a difference, is at most M. So
+no partial sum exceeds n * 2**53 * 1e286, below the largest float64 for n up to 10**6. The exact mean of such terms lies
+between the least and the greatest of them. Computed, it is off by a relative n * 2**-53, far less than the half unit in
+the last place of a smaller dtype by which it would have to exceed M; where integers of 64 bits meet it, `cast` allows
+for it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ computed by the package ``dp-accounting``, as the composition of Gaussian mechan
 
 What is hidden is whether a site took part (central), or anything that it sent (local): neighbours differ in one site's
 whole update, replaced by nothing. Who is asked can be seen in the exchange folder, so the choice of some sites each
-round is not taken to hide anybody, and every round counts.
+round is not taken to hide anybody. Every round counts from round 0 on, also those of a run before that has left the
+model to begin with: its rounds are numbered on from there.
 
 The noise is drawn in float64. That hides from whoever sees models, and has not been proved against an attack on the
 last bits of floats (Mironov, "On Significance of the Least Significant Bits for Differential Privacy", 2012).

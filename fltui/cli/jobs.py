@@ -15,6 +15,7 @@ from fltui.cli.options import (
     DEFAULT_EXCHANGE,
     DEFAULT_RUNS,
     Exchange,
+    JobCode,
     Json,
     RequireSignatures,
     Runs,
@@ -42,6 +43,9 @@ def client(
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
     require_signatures: RequireSignatures = False,
+    filters: Annotated[
+        Path | None, typer.Option(help="A site's config_fed_client.json, whose filters are to be used.")
+    ] = None,
 ) -> None:
     """Run a site's training script against a server that shares the exchange folder.
 
@@ -50,7 +54,18 @@ def client(
     check_site(site)
     if not script.is_file():
         raise BadInputError(f"script {script} does not exist")
-    config = ClientConfig(site, str(exchange.absolute()), run, transfer, watch, durability, require_signatures)
+    if filters is not None and not filters.is_file():
+        raise BadInputError(f"filters {filters} do not exist")
+    config = ClientConfig(
+        site=site,
+        exchange=str(exchange.absolute()),
+        run=run,
+        transfer=transfer,
+        watch=watch,
+        durability=durability,
+        require_signatures=require_signatures,
+        filters=str(filters.absolute()) if filters else "",
+    )
     command = [sys.executable, "-P", "-m", "fltui.cli.site", str(script), *context.args]
     sys.stdout.flush()
     if hasattr(signal, "pthread_sigmask"):
@@ -61,13 +76,14 @@ def client(
 def export(
     job: Annotated[Path, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
+    job_code: JobCode = False,
     json: Json = False,
 ) -> None:
     """Export a job as a folder that can be read, changed and run.
 
     Example: fltui export sample_jobs/hello-fedavg-numpy /tmp/jobs
     """
-    with open_job(job) as (loaded, _):
+    with open_job(job, job_code=job_code) as (loaded, _):
         loaded.check_scripts()
         path = write_job(loaded, folder.absolute() / loaded.name)
     if json:

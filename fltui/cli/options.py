@@ -20,6 +20,9 @@ Exchange = Annotated[
 Watch = Annotated[
     WatchMode, typer.Option(envvar="FLTUI_WATCH", help="Take file events, or poll; auto polls on NFS, SMB and FUSE.")
 ]
+JobCode = Annotated[
+    bool, typer.Option("--job-code", help="Let the job's own code run here, such as filters that its author wrote.")
+]
 RequireSignatures = Annotated[
     bool,
     typer.Option(

@@ -50,7 +50,8 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
     from fltui.server.past import check_resumable
 
     check_resumable(folder, state)
-    job, options = load_job(folder.job), state.options
+    options = state.options
+    job = load_job(folder.job, job_code=options.job_code or state.mode == "simulator")
     # The job may have been mended meanwhile; what was demanded when the run began is demanded to its end.
     job = dataclasses.replace(job, require_signatures=job.require_signatures or state.require_signatures)
     exchange = open_exchange(Path(state.exchange), durable=options.durable)

@@ -15,11 +15,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, Json, RequireSignatures, Runs, Watch, say
+from fltui.cli.options import (
+    DEFAULT_EXCHANGE,
+    DEFAULT_RUNS,
+    Exchange,
+    JobCode,
+    Json,
+    RequireSignatures,
+    Runs,
+    Watch,
+    say,
+)
 from fltui.client.config import Durability
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path, server_identity
 from fltui.exchange.layout import ExchangeFolder, check_site
+from fltui.exchange.manifest import LAST_STEP
 from fltui.exchange.publish import open_exchange, show_server_key
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import WatchMode
@@ -42,6 +53,9 @@ Rounds = Annotated[int | None, typer.Option(help="Rounds, instead of the job's."
 KeepResults = Annotated[
     bool, typer.Option("--keep-results", help="Keep what the sites sent, in the run's store/, after each round.")
 ]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LAST_STEP, help="What all that is drawn begins from: who is asked, what scripts draw.")
+]
 KeepModels = Annotated[
     int | None,
     typer.Option("--keep-models", min=1, help="How many of the newest models stay, beside the first; all by default."),
@@ -58,6 +72,7 @@ def run(
     watch: Watch = WatchMode.AUTO,
     keep_results: KeepResults = False,
     keep_models: KeepModels = None,
+    seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Run a job in the simulator: a process per site on this machine.
@@ -73,7 +88,11 @@ def run(
 
         prepared = _prepare(job, runs, exchange, rounds, runner=processes.run_job_script, simulated=True, sites=sites)
         options = RunOptions(
-            watch=watch, threads=threads or prepared.threads, keep_results=keep_results, keep_models=keep_models
+            watch=watch,
+            threads=threads or prepared.threads,
+            keep_results=keep_results,
+            keep_models=keep_models,
+            seed=seed,
         )
         with run_keys(prepared.job) as keys:
             fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, options, keys, processes)
@@ -96,6 +115,8 @@ def server(
     watch: Watch = WatchMode.AUTO,
     keep_results: KeepResults = False,
     keep_models: KeepModels = None,
+    seed: Seed = 0,
+    job_code: JobCode = False,
     require_signatures: RequireSignatures = False,
     json: Json = False,
 ) -> None:
@@ -109,11 +130,26 @@ def server(
     count, named = _wanted_sites(sites)
     durable = durability is Durability.POWER
     prepared = _prepare(
-        job, runs, exchange, rounds, simulated=False, named=named, durable=durable, signed=require_signatures
+        job,
+        runs,
+        exchange,
+        rounds,
+        simulated=False,
+        named=named,
+        durable=durable,
+        signed=require_signatures,
+        job_code=job_code,
     )
     wanted = count or len(prepared.job.sites) or prepared.job.workflow.site_count
     options = RunOptions(
-        watch=watch, durable=durable, keep_results=keep_results, keep_models=keep_models, wanted=wanted, wait=wait
+        watch=watch,
+        durable=durable,
+        keep_results=keep_results,
+        keep_models=keep_models,
+        wanted=wanted,
+        wait=wait,
+        seed=seed,
+        job_code=bool(prepared.job.server_files),  # it could be loaded, so somebody has agreed
     )
     fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
     end_dead_runs(prepared.exchange, runs.absolute(), identity=prepared.identity, durable=durable)
@@ -144,6 +180,7 @@ def _prepare(
     named: list[str] | None = None,
     durable: bool = False,
     signed: bool = False,
+    job_code: bool = False,
 ) -> _Prepared:
     """Load the job, apply what the command line changes, and lay it into a new run folder.
 
@@ -151,7 +188,7 @@ def _prepare(
     keys.
     """
     identity = NOBODY
-    with open_job(path, runner) as (job, note):
+    with open_job(path, runner, job_code=job_code or simulated) as (job, note):
         job = replace(job.with_rounds(rounds), require_signatures=job.require_signatures or signed)
         if simulated:
             job = job.with_sites(note.n_clients if sites is None else sites)
@@ -164,7 +201,7 @@ def _prepare(
             if identity.signer:
                 show_server_key(place, identity.public, durable=durable)
             write_job(job, folder.job, durable=durable)
-            return _Prepared(load_job(folder.job), folder, place, note.threads, identity)
+            return _Prepared(load_job(folder.job, job_code=True), folder, place, note.threads, identity)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
+from fltui.cli.options import DEFAULT_RUNS, JobCode, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path
 from fltui.run.folder import RunFolder, find_run
@@ -29,6 +29,7 @@ def verify(
     head: Annotated[
         str | None, typer.Option(help="The head of the journal, as printed when the run ended and noted elsewhere.")
     ] = None,
+    job_code: JobCode = False,
     json: Json = False,
 ) -> None:
     """Verify a run: its journal, its files, and every round recomputed from the results that were kept.
@@ -48,7 +49,7 @@ def verify(
         raise BadInputError(f"--head is {head[:80]!r}, expected 64 digits 0-9a-f, as a run prints them at its end")
     folder = find_run(run, runs.absolute(), broken=True)  # a journal that is gone is the difference
     with _progress() as report:
-        found = verify_run(folder, noted, report, lambda: Keys(keys_path()).all_trusted())
+        found = verify_run(folder, noted, report, lambda: Keys(keys_path()).all_trusted(), job_code=job_code)
     if json:
         say_json(_as_json(folder, found))
     else:

@@ -47,6 +47,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require_signatures: refuse tasks that the trusted server has not signed.
         mapped: a task's files are written by nobody once they are there, so `receive` gives arrays that lie in them
             and not in memory; what the script writes into an array stays in the script.
+        filters: a site's configuration in a job folder, ``config_fed_client.json``, whose filters are to be used.
         status_every: least seconds between two writings of the site's status; if 0, as often as is usual.
     """
 
@@ -58,6 +59,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     durability: Durability = Durability.POWER
     require_signatures: bool = False
     mapped: bool = False
+    filters: str = ""
     status_every: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 0.0
 
     def environment(self) -> dict[str, str]:

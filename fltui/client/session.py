@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -49,6 +49,9 @@ from fltui.exchange.visible import visible
 from fltui.exchange.watch import Backoff
 from fltui.model import GROUPS, FLModel, Params, ParamsType, group_names, split_groups
 from fltui.signals import StoppedError
+
+if TYPE_CHECKING:
+    from fltui.client.filtering import SiteFilters
 
 _LARGE = 1 << 20
 """Bytes of a model whose results are taken back before the next one is written, not while the site waits."""
@@ -104,6 +107,7 @@ class Session:
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
+        self._filters = _filters(config)
         self._heartbeat = Heartbeat(self.site, self.run, config.status_every)
         self._closed = False
         self._ready = False
@@ -196,6 +200,8 @@ class Session:
                 self._pause(min(backoff.next(), deadline - time.monotonic()))
                 continue
             params, groups = split_groups(arrays, names)
+            if self._filters is not None:
+                params = self._filters.received(task, params)
             self._model = FLModel(
                 params_type=task.params_type,
                 params=params,
@@ -223,6 +229,9 @@ class Session:
         if model.optimizer_params and not self._optimizer_noted:
             self._optimizer_noted = True
             print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
+        if params and self._filters is not None:
+            received, _ = split_groups(self._received(self.task), _groups(self.task))
+            kind, params = ParamsType.DIFF, self._filters.sent(self.task, params, kind, received)
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
             received, _ = split_groups(self._received(self.task), _groups(self.task))
             if received:
@@ -248,6 +257,8 @@ class Session:
 
         self.persist(publish, f"the result of round {task.round}")
         self._results.answered(task_id)
+        if params and self._filters is not None and (epsilon := self._filters.spent(task)) is not None:
+            self.log_value("epsilon", epsilon, "METRIC")
         self._heartbeat.say("waiting", run=self.run)
         if clear_cache:
             self.task = self._model = None
@@ -480,6 +491,14 @@ def _parsed(task: Task) -> TaskId:
     if parsed is None:
         raise ClientError(f"task id {task.task_id!r} is not one of protocol {PROTOCOL}")
     return parsed
+
+
+def _filters(config: ClientConfig) -> SiteFilters | None:
+    if not config.filters:
+        return None
+    from fltui.client.filtering import load_site_filters  # few scripts need it, and it takes a while
+
+    return load_site_filters(config.filters, config.site)
 
 
 def _groups(task: Task) -> list[str]:

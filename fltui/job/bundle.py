@@ -30,15 +30,20 @@ def script_files(script: str) -> dict[str, Path]:
     found = find(script)
     if found is None or not found.is_file():
         return {}
-    home = PurePosixPath(place(script)).parent
-    files = {place(script): found}
+    return with_imports(found, PurePosixPath(place(script)))
+
+
+def with_imports(found: Path, inside: PurePosixPath) -> dict[str, Path]:
+    """A Python file that goes to `inside`, with the local modules it imports, by their place below ``custom/``."""
+    home = inside.parent
+    files = {inside.as_posix(): found}
     queue = [found]
     while queue:
         for module in _imported(queue.pop()):
             for name, beside in _module_files(found.parent, module).items():
-                inside = (home / name).as_posix()
-                if inside not in files:
-                    files[inside] = beside
+                there = (home / name).as_posix()
+                if there not in files:
+                    files[there] = beside
                     queue += [beside] if beside.suffix == ".py" else []
     return files
 

@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import msgspec
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A part of a job that is not made here, by its class and arguments.
+
+    Attributes:
+        path: of the class, as in a job folder.
+        args: JSON values by name.
+    """
+
+    path: str
+    args: dict[str, Any]
+
 
 class Component:
     """A part of a job: a dataclass that checks itself and can be written down as JSON.

@@ -7,13 +7,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fltui.aggregation.filters import Filter
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_name, check_site
 from fltui.job import bundle, handover, registry
+from fltui.job.code import class_files
 from fltui.job.component import ServerComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.job.folder import write_job
@@ -49,14 +52,15 @@ class FedJob:
         self.require_signatures = require_signatures
         self._workflows: list[ServerComponent] = []
         self._executors: dict[str, ScriptExecutor] = {}
+        self._filters: dict[str, list[Filter]] = {}
         self._files: dict[str, dict[str, Path]] = {}
 
     def to(self, obj: Any, target: str, id: str | None = None, **kwargs: Any) -> None:  # noqa: A002
         """Send a part of the job to where it runs.
 
         Args:
-            obj: a workflow for the server, which begins where the one sent before it has ended; an executor for a site;
-                or the path of a file or folder that goes along with a site's script.
+            obj: a workflow for the server, which begins where the one sent before it has ended; an executor or a filter
+                for a site; or the path of a file or folder that goes along with a site's script.
             target: ``"server"`` or the name of a site.
             id: accepted for familiarity; a site has one executor.
             kwargs: ``tasks=["*"]``, accepted for familiarity.
@@ -75,12 +79,14 @@ class FedJob:
             if target in self._executors:
                 raise BadInputError(f"job {self.name} has an executor for {target} already; a site has one")
             self._executors[target] = obj
+        elif isinstance(obj, Filter) and target != SERVER:
+            self._filters.setdefault(target, []).append(obj)
         elif isinstance(obj, str | os.PathLike) and target != SERVER:
             self._files.setdefault(target, {}).update(bundle.named_files(os.fspath(obj)))
         else:
             raise BadInputError(
                 f"job {self.name}: a {type(obj).__name__} does not go to {target!r}; workflows go to 'server', "
-                "executors and files to sites"
+                "executors, filters and files to sites; filters at the server are an argument of its workflow"
             )
 
     def to_server(self, obj: Any, id: str | None = None, **kwargs: Any) -> None:  # noqa: A002
@@ -141,8 +147,9 @@ class FedJob:
             raise BadInputError(f"job {self.name} has no workflow; send one with job.to(FedAvg(...), 'server')")
         if not self._executors:
             raise BadInputError(f"job {self.name} has no site; send one with job.to(ScriptExecutor(...), 'site-0')")
-        if lonely := self._files.keys() - self._executors.keys():
-            raise BadInputError(f"job {self.name} sends files to {min(lonely)!r}, which has no executor")
+        for what, targets in (("files", self._files.keys()), ("filters", self._filters.keys())):
+            if lonely := targets - self._executors.keys():
+                raise BadInputError(f"job {self.name} sends {what} to {min(lonely)!r}, which has no executor")
         apps = {target: self._app(target, executor) for target, executor in self._executors.items()}
         everywhere = apps.pop(ALL_SITES, None)
         return Job(
@@ -153,13 +160,26 @@ class FedJob:
             self.min_clients,
             self.mandatory_clients,
             self.require_signatures,
+            _own_files(self._workflows),
         )
 
     def _app(self, target: str, executor: ScriptExecutor) -> SiteApp:
         script = executor.task_script_path
         files = bundle.script_files(script)
         files.update(self._files.get(target, {}))
-        return SiteApp(replace(executor, task_script_path=bundle.place(script)), files)
+        filters = self._filters.get(target, [])
+        files.update(_own_files(filters))
+        executor = replace(executor, task_script_path=bundle.place(script))
+        return SiteApp(executor, files, tuple(registry.written(one) for one in filters))
+
+
+def _own_files(parts: Iterable[object]) -> dict[str, Path]:
+    """The files of the classes that the job's author wrote, by their place below ``custom/``."""
+    files: dict[str, Path] = {}
+    for part in parts:
+        for kind in registry.own_classes(part):
+            files.update(class_files(kind))
+    return files
 
 
 def _run_with_lifeline(command: list[str]) -> int:

@@ -14,20 +14,25 @@ from fltui.job.scratch import scratch_folder
 
 
 @contextmanager
-def open_job(path: Path, runner: Runner = in_own_python) -> Iterator[tuple[Job, Handover]]:
-    """The job at `path`. The files it points to exist as long as the context lasts; `runner` runs a job script.
+def open_job(path: Path, runner: Runner = in_own_python, *, job_code: bool = False) -> Iterator[tuple[Job, Handover]]:
+    """The job at `path`. The files it points to exist as long as the context lasts.
+
+    Args:
+        path: of a job script, a job folder, or a folder that holds one.
+        runner: runs a job script.
+        job_code: a job folder's own code may run; that of a job script has run by then.
 
     Raises:
         BadInputError: there is no job, more than one, or it cannot be loaded.
     """
     place = find_job(path)
     if place.is_dir():
-        job = load_job(place)
+        job = load_job(place, job_code=job_code)
         yield job, Handover(job.name)
         return
     with scratch_folder("fltui-job") as temporary:
         folder, note = job_of_script(place, temporary, runner)
-        yield load_job(folder), note
+        yield load_job(folder, job_code=True), note
 
 
 def find_job(path: Path) -> Path:

@@ -23,7 +23,8 @@ from fltui.exchange.layout import array_files, check_name
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import map_array, write_array
 from fltui.job import registry
-from fltui.job.component import ServerComponent
+from fltui.job.code import NO_CODE, Code, has_module
+from fltui.job.component import Part, ServerComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
 from fltui.model import Params, as_params
@@ -64,12 +65,17 @@ class _Executor(msgspec.Struct):
     tasks: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
 
+class _Filters(msgspec.Struct):
+    filters: list[_Named]
+    tasks: list[str] = msgspec.field(default_factory=lambda: ["*"])
+
+
 class _ClientConfig(msgspec.Struct):
     executors: list[_Executor]
     format_version: int = 2
     components: list[_Named] = []
-    task_data_filters: list[Any] = []
-    task_result_filters: list[Any] = []
+    task_data_filters: list[_Filters] = []
+    task_result_filters: list[_Filters] = []
 
 
 def write_job(job: Job, folder: Path, *, durable: bool = False) -> Path:
@@ -107,6 +113,7 @@ def _write_parts(job: Job, folder: Path) -> None:
     server = "app" if job.everywhere else "app_server"
     deploy[server] = [_ALL if job.everywhere else _SERVER]
     _write_server(job.workflow, folder / server)
+    _copy_files(job.server_files, folder / server / "custom")
     if job.everywhere:
         _write_site(job.everywhere, folder / "app")
     for name, app in job.sites.items():
@@ -117,8 +124,8 @@ def _write_parts(job: Job, folder: Path) -> None:
     _write_json(meta, folder / "meta.json")
 
 
-def load_job(folder: Path) -> Job:
-    """Read a job folder. Only registered components are made.
+def load_job(folder: Path, *, job_code: bool = False) -> Job:
+    """Read a job folder. Only registered components are made, and with `job_code` those of the job's own code.
 
     Raises:
         BadInputError: a file is missing, malformed or names what is not known; the sentence says which and why.
@@ -128,13 +135,15 @@ def load_job(folder: Path) -> Job:
     if server is None:
         raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for 'server'")
     everywhere = targets.pop(_ALL, None)
-    workflow = _read_server(server)
-    sites = {check_name(name, f"{folder / 'meta.json'}: site"): _read_site(app) for name, app in targets.items()}
+    workflow = _read_server(server, may_run=job_code)
+    where = f"{folder / 'meta.json'}: site"
+    sites = {check_name(name, where): _read_site(app) for name, app in targets.items()}
     common = _read_common(everywhere)
     if not sites and common is None:
         raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
     mandatory = tuple(meta.mandatory_clients)
-    return Job(meta.name, workflow, sites, common, meta.min_clients, mandatory, meta.require_signatures)
+    files = {} if server is everywhere else _files_in(server / "custom")
+    return Job(meta.name, workflow, sites, common, meta.min_clients, mandatory, meta.require_signatures, files)
 
 
 def load_site(folder: Path, site: str) -> SiteApp | None:
@@ -143,8 +152,28 @@ def load_site(folder: Path, site: str) -> SiteApp | None:
     Raises:
         BadInputError: a file is missing, malformed or names what is not known; the sentence says which and why.
     """
+    app = _app_of(folder, site)
+    return _read_site(app) if app else None
+
+
+def filters_of_site(folder: Path, site: str) -> Path | None:
+    """The configuration of a site whose filters are to be used there; None where it has none.
+
+    Raises:
+        BadInputError: see `load_site`.
+    """
+    app = _app_of(folder, site)
+    path = app / "config" / _CLIENT_CONFIG if app else None
+    return path if path and _read_json(path, _ClientConfig).task_result_filters else None
+
+
+def _app_of(folder: Path, site: str) -> Path | None:
+    """The folder of what a site runs: its own, or that of all sites."""
     targets = _read_meta(folder)[1]
-    return _read_site(targets[site]) if site in targets and site != _SERVER else _read_common(targets.get(_ALL))
+    if site in targets and site != _SERVER:
+        return targets[site]
+    common = targets.get(_ALL)
+    return common if common is not None and (common / "config" / _CLIENT_CONFIG).exists() else None
 
 
 def demands_signatures(folder: Path) -> bool:
@@ -187,10 +216,16 @@ def _numbered(name: str, place: int) -> str:
 
 def _write_site(app: SiteApp, folder: Path) -> None:
     named = _Named(registry.path_of(app.executor), registry.arguments_of(app.executor), "executor")
-    _write_json(_ClientConfig([_Executor(named)]), folder / "config" / _CLIENT_CONFIG)
+    filters = [_Named(one.path, one.args) for one in app.filters]
+    config = _ClientConfig([_Executor(named)], task_result_filters=[_Filters(filters)] if filters else [])
+    _write_json(config, folder / "config" / _CLIENT_CONFIG)
     (folder / "custom").mkdir(parents=True, exist_ok=True)
-    for inside, source in app.files.items():
-        target = folder / "custom" / inside
+    _copy_files(app.files, folder / "custom")
+
+
+def _copy_files(files: dict[str, Path], custom: Path) -> None:
+    for inside, source in files.items():
+        target = custom / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
 
@@ -203,53 +238,83 @@ def _write_arrays(params: Params, config: Path, name: str) -> dict[str, str]:
     return {parameter: f"{name}/{file}" for parameter, file in files.items()}
 
 
-def _read_server(app: Path) -> ServerComponent:
-    path = app / "config" / _SERVER_CONFIG
+def _read_server(app: Path, *, may_run: bool) -> ServerComponent:
+    path, code = app / "config" / _SERVER_CONFIG, Code(app / "custom", may_run)
     config = _read_json(path, _ServerConfig)
-    _refuse_filters(config, path)
+    _refuse_components(config, path)
+    if config.task_data_filters or config.task_result_filters:
+        raise BadInputError(f"{path} has filters beside the workflow; those at the server are its argument 'filters'")
     if not config.workflows:
         raise BadInputError(f"{path} has no workflow, expected one or more")
-    workflows = [_create(named, path, place) for place, named in enumerate(config.workflows)]
+    workflows = [_create(named, path, code, place) for place, named in enumerate(config.workflows)]
     for workflow, named in zip(workflows, config.workflows, strict=True):
         if not isinstance(workflow, ServerComponent):
             raise BadInputError(f"{path}: {named.path} is not a workflow")
     return registry.series(workflows)
 
 
+def read_filters(path: Path) -> tuple[Any, ...]:
+    """The filters of a site's configuration, those of the job's own code as well.
+
+    Raises:
+        BadInputError: see `load_job`.
+    """
+    code = Code(path.parent.parent / "custom", may_run=True)
+    return tuple(_create(one, path, code) for one in _named_filters(_read_json(path, _ClientConfig), path))
+
+
+def _named_filters(config: _ClientConfig, path: Path) -> list[_Named]:
+    if config.task_data_filters:
+        raise BadInputError(f"{path} has task_data_filters; a filter's method task() is called by task_result_filters")
+    return [one for filters in config.task_result_filters for one in filters.filters]
+
+
 def _read_site(app: Path) -> SiteApp:
+    """A site's app. Filters that are the job's own code are made by the site alone, which runs that code anyway."""
     path = app / "config" / _CLIENT_CONFIG
     config = _read_json(path, _ClientConfig)
-    _refuse_filters(config, path)
+    _refuse_components(config, path)
     if len(config.executors) != 1:
         raise BadInputError(f"{path} has {len(config.executors)} executors, expected one")
-    executor = _create(config.executors[0].executor, path)
+    executor = _create(config.executors[0].executor, path, NO_CODE)
     if not isinstance(executor, ScriptExecutor):
         raise BadInputError(f"{path}: {config.executors[0].executor.path} is not an executor")
     script = PurePosixPath(executor.task_script_path)
     if script.is_absolute() or ".." in script.parts:
         raise BadInputError(f"{path}: script {str(script)!r} leaves the app's custom folder")
-    custom = app / "custom"
-    files = {file.relative_to(custom).as_posix(): file for file in sorted(custom.rglob("*")) if file.is_file()}
-    return SiteApp(executor, files)
+    named = _named_filters(config, path)
+    for one in named:
+        if registry.is_known(one.path) or not has_module(app / "custom", one.path):
+            _create(one, path, NO_CODE)
+    return SiteApp(executor, _files_in(app / "custom"), tuple(Part(one.path, one.args) for one in named))
+
+
+def _files_in(custom: Path) -> dict[str, Path]:
+    """Every file of an app, by its place below ``custom/``; not what Python leaves beside it."""
+    return {
+        file.relative_to(custom).as_posix(): file
+        for file in sorted(custom.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
 
 
 def _read_common(app: Path | None) -> SiteApp | None:
     """The app of sites that have none of their own, where there is one."""
-    return _read_site(app) if app is not None and (app / "config" / _CLIENT_CONFIG).exists() else None
+    if app is None or not (app / "config" / _CLIENT_CONFIG).exists():
+        return None
+    return _read_site(app)
 
 
-def _refuse_filters(config: _ServerConfig | _ClientConfig, path: Path) -> None:
+def _refuse_components(config: _ServerConfig | _ClientConfig, path: Path) -> None:
     for component in config.components:
         raise BadInputError(f"{path} names the component {component.path[:200]!r}, which is not registered")
-    if config.task_data_filters or config.task_result_filters:
-        raise BadInputError(f"{path} has filters, and none is registered")
 
 
-def _create(named: _Named, path: Path, place: int = 0) -> Any:
+def _create(named: _Named, path: Path, code: Code, place: int = 0) -> Any:
     args = dict(named.args)
-    fields = sorted(registry.array_fields(named.path))
+    fields = sorted(registry.array_fields(named.path, str(path), code))
     arrays = {name: _read_arrays(args.pop(name), path, _numbered(name, place)) for name in fields if name in args}
-    return registry.create(named.path, args, arrays, str(path))
+    return registry.create(named.path, args, arrays, str(path), code)
 
 
 def _read_arrays(files: Any, config: Path, name: str) -> Params:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fltui.client.config import TransferType
 from fltui.errors import BadInputError
-from fltui.job.folder import demands_signatures, load_site
+from fltui.job.folder import demands_signatures, filters_of_site, load_site
 
 UNKNOWN_SCRIPT = "SCRIPT"
 """Stands in a command for a script that the job does not tell."""
@@ -40,6 +40,8 @@ def client_command(job: Path, site: str, exchange: Path) -> str:
         script, arguments = app.files.get(named, Path(named)), app.executor.arguments()
         if app.executor.params_transfer_type is not TransferType.FULL:
             words += ["--transfer", app.executor.params_transfer_type]
+        if (filters := filters_of_site(job, site)) is not None:
+            words += ["--filters", str(filters)]
     words.insert(2, str(script))
     # Behind the two dashes nothing is taken for an option of the client itself.
     return shlex.join([*words, *(["--", *arguments] if arguments else [])])

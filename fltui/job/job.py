@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_name, check_site
-from fltui.job.component import ServerComponent
+from fltui.job.component import Part, ServerComponent
 from fltui.job.executors import ScriptExecutor
 
 
@@ -19,15 +19,18 @@ class SiteApp:
     Attributes:
         executor: its script and arguments.
         files: path below ``custom/`` to the file that is copied there.
+        filters: change the model that comes in and the update that goes out; see `fltui.aggregation.filters`.
     """
 
     executor: ScriptExecutor
     files: dict[str, Path] = field(default_factory=dict)
+    filters: tuple[Part, ...] = ()
 
     def is_like(self, other: SiteApp) -> bool:
         """Whether both run the same: executor, names and contents of the files."""
         return (
             self.executor == other.executor
+            and self.filters == other.filters
             and self.files.keys() == other.files.keys()
             and all(filecmp.cmp(path, other.files[inside], shallow=False) for inside, path in self.files.items())
         )
@@ -45,6 +48,7 @@ class Job:
         min_clients: sites that must be there for the run to begin.
         mandatory_clients: sites that must answer in every round.
         require_signatures: refuse results that are not signed with the site's trusted key.
+        server_files: path below the server's ``custom/`` to the file that is copied there: code of the job's own.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Job:
     min_clients: int = 1
     mandatory_clients: tuple[str, ...] = ()
     require_signatures: bool = False
+    server_files: dict[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name, "job")

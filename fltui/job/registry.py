@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 from fltui.errors import BadInputError
-from fltui.job.component import Component, ServerComponent
+from fltui.job.code import NO_CODE, Code, has_module, load_class
+from fltui.job.component import Component, Part, ServerComponent
 
 _KNOWN = {
     "fltui.aggregation.aggregators": (
@@ -31,6 +32,7 @@ _KNOWN = {
     "fltui.workflows.fedavg": ("FedAvg",),
     "fltui.workflows.fedprox": ("FedProx",),
     "fltui.workflows.scaffold": ("Scaffold",),
+    "fltui.workflows.statistics": ("Statistics",),
 }
 
 _COMPONENTS = {f"{module}.{name}": f"{module}:{name}" for module, names in _KNOWN.items() for name in names}
@@ -41,15 +43,24 @@ _SERIES = "fltui.workflows.series:Series"
 
 
 def path_of(component: object) -> str:
-    """The path that names a component's class in a job folder.
+    """The path that names a component's class in a job folder."""
+    return f"{type(component).__module__}.{type(component).__qualname__}"
 
-    Raises:
-        BadInputError: the class is not registered, so the folder could not be loaded again.
-    """
-    path = f"{type(component).__module__}.{type(component).__qualname__}"
-    if path not in _COMPONENTS:
-        raise BadInputError(f"{path} is not a registered component; known: {', '.join(sorted(_COMPONENTS))}")
-    return path
+
+def is_known(path: str) -> bool:
+    """Whether a path is that of a registered class."""
+    return path in _COMPONENTS
+
+
+def own_classes(component: Any) -> set[type[Any]]:
+    """The classes of a component and its parts that are not registered, so that they are the job's own code."""
+    found = set() if path_of(component) in _COMPONENTS else {type(component)}
+    for field in fields(component):
+        value = getattr(component, field.name)
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if is_dataclass(part) and not isinstance(part, type):
+                found |= own_classes(part)
+    return found
 
 
 def arguments_of(component: Component) -> dict[str, Any]:
@@ -65,24 +76,33 @@ def _arguments_of(part: Any, arrays: frozenset[str] = frozenset()) -> dict[str, 
     return {name: _written(value) for name, value in values.items() if value is not None and value not in ("", {}, ())}
 
 
+def written(part: Any) -> Part:
+    """A part of a job by its path and arguments."""
+    return Part(path_of(part), _arguments_of(part))
+
+
 def _written(value: Any) -> Any:
     """An argument as a JSON value."""
     if isinstance(value, list | tuple):
         return [_written(one) for one in value]
-    if is_dataclass(value):
-        return {"path": path_of(value), "args": _arguments_of(value)}
-    return msgspec.to_builtins(value)
+    return msgspec.to_builtins(written(value) if is_dataclass(value) else value)
 
 
-def array_fields(path: str) -> frozenset[str]:
-    """Names of the arguments of a registered class that hold arrays; none for an unknown path."""
-    if path not in _COMPONENTS:
-        return frozenset()
-    arrays: frozenset[str] = getattr(_class_at(path), "arrays", frozenset())
+def array_fields(path: str, where: str, code: Code) -> frozenset[str]:
+    """Names of the arguments of a class that hold arrays.
+
+    Raises:
+        BadInputError: see `create`.
+    """
+    return _arrays_of(_class_at(path, where, code))
+
+
+def _arrays_of(kind: type[Any]) -> frozenset[str]:
+    arrays: frozenset[str] = getattr(kind, "arrays", frozenset())
     return arrays
 
 
-def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: str) -> Any:
+def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: str, code: Code = NO_CODE) -> Any:
     """Instantiate a component from a job folder.
 
     Args:
@@ -90,27 +110,26 @@ def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: 
         arguments: JSON values by name.
         arrays: values of the fields that hold arrays.
         where: the file, for the sentence.
+        code: of the job.
 
     Raises:
-        BadInputError: the path is not registered, or an argument is unknown, missing or of the wrong kind.
+        BadInputError: the path is not registered and no class of the job's code, or an argument is unknown, missing or
+            of the wrong kind.
     """
-    if path not in _COMPONENTS:
-        raise BadInputError(
-            f"{where} names the component {path[:200]!r}, which is not registered; known: "
-            f"{', '.join(sorted(_COMPONENTS))}"
-        )
-    kind = _class_at(path)
+    kind = _class_at(path, where, code)
     name = kind.__name__
+    if not is_dataclass(kind):
+        raise BadInputError(f"{where} names the component {path[:200]!r}, which is no dataclass")
     hints = get_type_hints(kind)
     known = {field.name for field in fields(kind)}
     values = dict(arrays)
     for argument, value in arguments.items():
-        if argument not in known or argument in array_fields(path):
+        if argument not in known or argument in _arrays_of(kind):
             raise BadInputError(
                 f"{where}: {name} has no argument {argument[:80]!r}; it has: {', '.join(sorted(known))}"
             )
         try:
-            values[argument] = _read(value, hints[argument], where)
+            values[argument] = _read(value, hints[argument], where, code)
         except msgspec.ValidationError as error:
             raise BadInputError(f"{where}: argument {argument!r} of {name}: {error}") from error
     try:
@@ -122,7 +141,7 @@ def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: 
     return component
 
 
-def _read(value: Any, hint: Any, where: str) -> Any:
+def _read(value: Any, hint: Any, where: str, code: Code) -> Any:
     """An argument from its JSON value.
 
     Raises:
@@ -130,9 +149,9 @@ def _read(value: Any, hint: Any, where: str) -> Any:
         BadInputError: see `create`, of a part.
     """
     if _is_part(value):
-        return create(value["path"], value.get("args", {}), {}, where)
+        return create(value["path"], value.get("args", {}), {}, where, code)
     if isinstance(value, list) and value and all(_is_part(one) for one in value):
-        return tuple(create(one["path"], one.get("args", {}), {}, where) for one in value)
+        return tuple(create(one["path"], one.get("args", {}), {}, where, code) for one in value)
     return msgspec.convert(value, hint)
 
 
@@ -154,8 +173,17 @@ def series(workflows: Sequence[ServerComponent]) -> ServerComponent:
     return found
 
 
-def _class_at(path: str) -> type[Any]:
-    return _load(_COMPONENTS[path])
+def _class_at(path: str, where: str, code: Code) -> type[Any]:
+    if path in _COMPONENTS:
+        return _load(_COMPONENTS[path])
+    if code.folder is not None and code.may_run and (kind := load_class(code.folder, path)) is not None:
+        return kind
+    told = f"{where} names the component {path[:200]!r}, which is not registered"
+    if code.folder is not None and not code.may_run and has_module(code.folder, path):
+        raise BadInputError(
+            f"{told}: it is code of the job's own and would run with your rights; --job-code lets it, if you trust it"
+        )
+    raise BadInputError(f"{told}; known: {', '.join(sorted(_COMPONENTS))}")
 
 
 def _load(place: str) -> type[Any]:

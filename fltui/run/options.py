@@ -25,6 +25,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         keep_models: how many of the newest models stay, beside the first; None for all.
         wanted: how many sites a served run waits for at its start; None for a simulated one.
         seed: what everything that is drawn begins from: who is asked, and what the scripts draw.
+        job_code: the job's own code may run at the server, without which its parts cannot be made.
         wait: seconds to wait for sites, at the start and when one is lost, where they can come back.
     """
 
@@ -36,4 +37,5 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     keep_models: int | None = None
     wanted: int | None = None
     wait: float = 60.0
+    job_code: bool = False
     seed: Annotated[int, msgspec.Meta(ge=0, le=LAST_STEP)] = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +191,8 @@ class RunFederation:
         """See `Federation.begin`."""
         first, start = self.state.next_round, self.state.stage_start
         if first > self.state.start_round:
+            if self.state.best is not None:  # the last server may have died before it made the pointer
+                self.models.point("best", self.state.best.round)
             return last_model(self.models, self.state), range(first, start + len(rounds))
         with self.models.new(rounds.start, list(params)) as new:
             new.add_all(params, groups)
@@ -250,6 +252,10 @@ class RunFederation:
     def clear_scratch(self) -> None:
         """Remove what `scratch` gave."""
         shutil.rmtree(self.folder.scratch, ignore_errors=True)
+
+    def scratch_model(self, name: str, names: list[str]) -> AbstractContextManager[ModelWriter]:
+        """See `Federation.scratch_model`."""
+        return Models(self.scratch(name), durable=False).new(0, names)
 
     def spend(self, round_number: int, epsilon: float, delta: float) -> None:
         """See `Federation.spend`."""

@@ -152,6 +152,10 @@ class Replay:
         """See `Federation.scratch`."""
         return empty_folder(self._models.root / "scratch" / name)
 
+    def scratch_model(self, name: str, names: list[str]) -> AbstractContextManager[ModelWriter]:
+        """See `Federation.scratch_model`."""
+        return Models(self.scratch(name), durable=False).new(0, names)
+
     def spend(self, round_number: int, epsilon: float, delta: float) -> None:
         """It was told then. See `Federation.spend`."""
 

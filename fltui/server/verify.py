@@ -64,6 +64,8 @@ def verify(
     noted: str = "",
     report: Report = lambda _what, _done, _total: None,
     trusted: Trusted = dict,
+    *,
+    job_code: bool = False,
 ) -> Verified:
     """Verify a run up to the first difference. Nothing is written in its folder.
 
@@ -71,6 +73,7 @@ def verify(
         folder: the run.
         noted: chain of an event, which a person noted elsewhere; it must be in the journal.
         report: see `Report`.
+        job_code: the job's own code may run, without which the rounds of some jobs cannot be recomputed.
         trusted: see `Trusted`; without them the sites' keys are taken as the journal has them, and noted.
 
     Raises:
@@ -78,7 +81,7 @@ def verify(
     """
     found = Verified(folder.run)
     try:
-        _verify(folder, noted, report, trusted, found)
+        _verify(folder, noted, report, trusted, found, job_code=job_code)
     except DifferenceError as error:
         found.difference = error
     except OSError as error:
@@ -86,7 +89,9 @@ def verify(
     return found
 
 
-def _verify(folder: RunFolder, noted: str, report: Report, trusted: Trusted, found: Verified) -> None:
+def _verify(
+    folder: RunFolder, noted: str, report: Report, trusted: Trusted, found: Verified, *, job_code: bool
+) -> None:
     is_alive = folder.is_alive()
     report("reading the journal", 0, 1)
     history = History.of(folder, noted)
@@ -117,7 +122,8 @@ def _verify(folder: RunFolder, noted: str, report: Report, trusted: Trusted, fou
     if history.signers:
         _check_keys(history, trusted(), found)
     if last is not None:
-        _go_through_rounds(folder, history, report, found, is_alive=is_alive)
+        workflow = _workflow(folder, history, found, job_code=job_code)
+        _go_through_rounds(folder, history, report, found, workflow, is_alive=is_alive)
 
 
 def _check_chain(folder: RunFolder, history: History, noted: str, found: Verified) -> None:
@@ -179,9 +185,15 @@ def _note_what_is_open(history: History, found: Verified, *, is_alive: bool) -> 
         found.notes.append("the last line of the journal is not whole and does not count; 'fltui resume' cuts it off")
 
 
-def _go_through_rounds(folder: RunFolder, history: History, report: Report, found: Verified, *, is_alive: bool) -> None:
-    workflow = _workflow(folder, history, found)
-
+def _go_through_rounds(
+    folder: RunFolder,
+    history: History,
+    report: Report,
+    found: Verified,
+    workflow: Workflow | None,
+    *,
+    is_alive: bool,
+) -> None:
     def done(count: int) -> None:
         report("verifying rounds", count, found.rounds)
 
@@ -195,7 +207,7 @@ def _go_through_rounds(folder: RunFolder, history: History, report: Report, foun
         found.notes.append(f"round {started.started.round} did not finish, so there is nothing of it to recompute")
 
 
-def _workflow(folder: RunFolder, history: History, found: Verified) -> Workflow | None:
+def _workflow(folder: RunFolder, history: History, found: Verified, *, job_code: bool) -> Workflow | None:
     """The job's workflow, where the rounds can be recomputed with it."""
     state = history.state
     if not found.rounds:
@@ -206,7 +218,7 @@ def _workflow(folder: RunFolder, history: History, found: Verified) -> Workflow 
         )
         return None
     try:
-        workflow = load_job(folder.job).workflow
+        workflow = load_job(folder.job, job_code=job_code).workflow
     except BadInputError as error:
         if not found.files:
             raise DifferenceError("job", f"cannot be loaded: {error}") from error

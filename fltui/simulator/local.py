@@ -17,7 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from fltui.client.__main__ import STDOUT_IS_LOG
-from fltui.client.config import ClientConfig, Durability, TransferType
+from fltui.client.config import ClientConfig, Durability
 from fltui.errors import BadInputError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
@@ -25,6 +25,8 @@ from fltui.exchange.lock import is_held
 from fltui.exchange.plain import open_plain
 from fltui.exchange.publish import open_site, site_lock
 from fltui.exchange.watch import LONGEST_WAIT, Backoff
+from fltui.job.executors import ScriptExecutor
+from fltui.job.folder import filters_of_site
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
 from fltui.run.options import RunMode, RunOptions
@@ -100,7 +102,7 @@ class LocalSites:
             roster.join(name)
             if script.is_file():
                 await self._released(name, wait)
-                launch = self._launch(name, script, executor.arguments(), executor.params_transfer_type)
+                launch = self._launch(name, script, executor)
                 ended = self._ended[name] = await self._processes.start(launch)
                 ended.add_done_callback(lambda ended: self._attend_end(ended, roster))
                 if name in roster.dropped:  # while it was being launched
@@ -116,7 +118,7 @@ class LocalSites:
         while is_held(lock) and time.monotonic() < deadline:
             await wait(backoff.next())
 
-    def _launch(self, name: str, script: Path, arguments: list[str], transfer: TransferType) -> Launch:
+    def _launch(self, name: str, script: Path, executor: ScriptExecutor) -> Launch:
         """Prepare a site's folders and its log."""
         site = self._exchange.site(name)
         try:
@@ -132,17 +134,18 @@ class LocalSites:
             site=name,
             exchange=str(self._exchange.root),
             run=self._folder.run,
-            transfer=transfer,
+            transfer=executor.params_transfer_type,
             watch=self._options.watch,
             durability=Durability.PROCESS,
             require_signatures=self._job.require_signatures,
             mapped=True,
+            filters=str(filters_of_site(self._folder.job, name) or "") if self._job.app(name).filters else "",
             status_every=len(self._job.sites) / _SITES_PER_STATUS,
         )
         return Launch(
             site=name,
             script=str(script),
-            arguments=arguments,
+            arguments=executor.arguments(),
             environment={
                 **config.environment(),
                 "FLTUI_KEYS": str(self._keys.folders.get(name, NO_KEYS)),

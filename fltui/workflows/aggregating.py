@@ -47,8 +47,8 @@ def judge(
     if len(counting) < aggregator.least:
         idle = ", ".join(answer.site for answer in answers if not answer.weight)
         raise RunFailedError(
-            f"round {request.round}: {name} needs results of {aggregator.least} sites and has {len(counting)}"
-            + (f"; {idle} weigh nothing" if idle else "")
+            f"round {request.round}: {name} needs {aggregator.least} result{'s' * (aggregator.least > 1)} of a weight "
+            f"above 0 and has {len(counting)}" + (f"; of weight 0: {idle}" if idle else "")
         )
     measured = _distances(request, counting) if aggregator.by_distance else unmeasured(len(counting))
     try:

@@ -124,7 +124,8 @@ class FedAvg(Workflow):
         aggregator = type(self.aggregator).__name__
         if self.weights and not self.aggregator.by_claims:
             raise BadInputError(f"{self._name}: weights mean nothing to {aggregator}, which uses none")
-        fewest = self.min_clients or sample_size(self.sampling, self.num_clients, self.num_clients)
+        asked = sample_size(self.sampling, self.num_clients, self.num_clients)
+        fewest = min(self.min_clients or asked, asked)
         if fewest < self.aggregator.least:
             raise BadInputError(
                 f"{self._name}: {self.aggregator} needs results of at least {self.aggregator.least} sites, and a round "
@@ -134,7 +135,8 @@ class FedAvg(Workflow):
     def _check_metric(self) -> None:
         if self.key_metric_goal not in ("max", "min"):
             raise self._wrong("key_metric_goal", "max or min")
-        if self.patience is not None and not self._metric:
+        condition = self._condition
+        if self.patience is not None and not self.key_metric and condition is None:
             raise BadInputError(f"{self._name}: patience counts rounds without a better model: name a key_metric")
 
     def _wrong(self, name: str, expected: str) -> BadInputError:
@@ -155,12 +157,6 @@ class FedAvg(Workflow):
     def _metric(self) -> str:
         """By which the best model is chosen; empty if none is."""
         return self.key_metric or (self._condition.metric if self._condition else "")
-
-    @cached_property
-    def _factors(self) -> dict[str, float]:
-        """Of the claimed weights; none is above 1, so that no sum overflows that did not before."""
-        most = max(1.0, *self.weights.values()) if self.weights else 1.0
-        return {**dict.fromkeys(self.weights, 0.0), **{site: factor / most for site, factor in self.weights.items()}}
 
     @property
     def rounds(self) -> range:
@@ -192,9 +188,9 @@ class FedAvg(Workflow):
         model, rounds = federation.begin(self.model, self.rounds, self.initial_groups())
         start = rounds.stop - self.num_rounds
         for number in rounds:
-            if why := self._why_enough(federation, number):
+            if why := self._why_enough(federation, number, start):
                 return why
-            self._check_budget(number, start)
+            self._check_budget(number)
             sites = await federation.sites(self.quorum, partial(self._choose, seed=federation.seed, number=number))
             request = self.prepare(
                 Request(
@@ -212,13 +208,13 @@ class FedAvg(Workflow):
             )
             request = send_filtered(request, self.filters, federation)
             answers = take_filtered(request, await federation.ask(request), self.filters, federation)
-            answers = judge(request, answers, self.aggregator, self._factors)
+            answers = judge(request, answers, self.aggregator, self.weights)
             change = aggregate_change(request, answers, self.filters, federation)
             with federation.new_model(number + 1, sorted(self.names(request, answers))) as new:
                 update_norm = self.write(request, answers, new, change)
             metrics = weighted_metrics([(answer.weight, answer.metrics) for answer in answers])
             self._look_at(metrics, request, answers, federation)
-            self._tell_spent(federation, number, start)
+            self._tell_spent(federation, number)
             model = federation.finish_round(request, answers, update_norm, metrics)
             self._check_reported(metrics, number)
         return ""
@@ -246,20 +242,20 @@ class FedAvg(Workflow):
     def _choose(self, sites: tuple[str, ...], seed: int, number: int) -> tuple[str, ...]:
         return draw(sites, sample_size(self.sampling, len(sites), self.num_clients), seed, number)
 
-    def _why_enough(self, federation: Federation, number: int) -> str:
-        """Why no further round is needed; empty if one is."""
-        best, last = federation.best, number - 1
+    def _why_enough(self, federation: Federation, number: int, start: int) -> str:
+        """Why round `number` is not needed, in a workflow that began with round `start`; empty if it is."""
+        best, last = self._best(federation), number - 1
         if self._condition is not None and self._condition.holds(federation.last_metrics):
             value = federation.last_metrics[self._condition.metric]
             return f"ended after round {last}: {self._condition.metric} is {value:.6g}, {self._condition} holds"
-        if self.patience is not None and best is not None and last - best.round >= self.patience:
+        if self.patience is not None and best is not None and last - max(best.round, start - 1) >= self.patience:
             return (
                 f"ended after round {last}: the {best.metric} of {best.value:.6g} that round {best.round} began with "
                 f"has not become better for {self.patience} rounds"
             )
         return ""
 
-    def _check_budget(self, number: int, start: int) -> None:
+    def _check_budget(self, number: int) -> None:
         """Make sure that there is privacy left for a round.
 
         Raises:
@@ -268,20 +264,20 @@ class FedAvg(Workflow):
         for one in self.filters:
             if isinstance(one, GaussianNoise):
                 try:
-                    one.check_budget(number - start, f"round {number}")
+                    one.check_budget(number, f"round {number}")
                 except BadInputError as error:
                     raise RunFailedError(str(error)) from error
 
-    def _tell_spent(self, federation: Federation, number: int, start: int) -> None:
+    def _tell_spent(self, federation: Federation, number: int) -> None:
         for one in self.filters:
             if isinstance(one, GaussianNoise):
-                federation.spend(number, one.epsilon(number - start + 1), one.delta)
+                federation.spend(number, one.epsilon(number + 1), one.delta)
 
     def _look_at(
         self, metrics: Mapping[str, float], request: Request, answers: Sequence[Answer], federation: Federation
     ) -> None:
         """Tell who lacks the metric that counts, and choose the best model."""
-        metric, best = self._metric, federation.best
+        metric, best = self._metric, self._best(federation)
         if metric not in metrics:
             return
         if lacking := [answer.site for answer in answers if answer.weight and metric not in answer.metrics]:
@@ -290,18 +286,24 @@ class FedAvg(Workflow):
         if request.entries and (best is None or is_better(metrics[metric], best.value, self.key_metric_goal)):
             federation.choose_best(Best(request.round, metric, metrics[metric]))
 
+    def _best(self, federation: Federation) -> Best | None:
+        """The best model by this workflow's own metric; one before it may have had another."""
+        best = federation.best
+        return best if best is not None and best.metric == self._metric else None
+
     def _check_reported(self, metrics: Mapping[str, float], number: int) -> None:
         """Make sure that the metrics that the job names are there.
 
         Raises:
             RunFailedError: one is not; the round counts all the same.
         """
-        named = {"key_metric": self._metric, "stop_cond": self._condition.metric if self._condition else ""}
+        named = {"key_metric": self.key_metric, "stop_cond": self._condition.metric if self._condition else ""}
         for argument, metric in named.items():
             if metric and metric not in metrics:
-                there = f"they sent: {', '.join(sorted(metrics))}" if metrics else "they sent no metrics"
+                there = f"those that count have: {', '.join(sorted(metrics))}" if metrics else "they have no metrics"
                 raise RunFailedError(
-                    f"round {number}: no site sent the metric {metric!r} that {argument} of {self._name} names; {there}"
+                    f"round {number}: no result that counts has the metric {metric!r} that {argument} of {self._name} "
+                    f"names; {there}"
                 )
 
 

@@ -57,7 +57,9 @@ class Scaffold(FedAvg):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.model:
-            raise BadInputError("Scaffold: model is missing; the control variates have its shapes")
+            raise BadInputError(
+                "Scaffold: model is missing; the control variates have its shapes, so it comes first in its job"
+            )
         if not isinstance(self.aggregator, WeightedMean) or self.server_optimizer is not None:
             raise BadInputError("Scaffold: it has an aggregator and a step of its own; give learning_rate alone")
         if self.filters:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from fltui.exchange.npy import blocks_of, map_array
 from fltui.job.bundle import find
 from fltui.model import NUMPY_KEY, Params, as_params
 from fltui.run.models import Models
+
+_NO_MODEL = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RefusedError, *MALFORMED)
 
 
 def check_count(where: str, name: str, value: object, least: int) -> None:
@@ -82,18 +86,25 @@ def load_checkpoint(path: str | os.PathLike[str], where: str) -> Params:
             "current folder"
         )
     try:
-        return _folder(found) if found.is_dir() else _file(found)
-    except (OSError, ValueError, RefusedError, *MALFORMED) as error:
+        params = _folder(found) if found.is_dir() else _file(found)
+    except _NO_MODEL as error:
         raise BadInputError(f"{where}: initial_ckpt {found} is no model: {error}") from error
+    if not params:
+        raise BadInputError(f"{where}: initial_ckpt {found} is no model: it has no arrays")
+    return params
 
 
 def _folder(folder: Path) -> Params:
     """The arrays of a model in a run folder; groups beside them, such as an optimiser's state, stay behind."""
+    if not (folder / "model.json").exists():
+        raise ValueError("it has no model.json, as the folders below models/ of a run have, such as models/final")
     return {entry.name: map_array(folder / entry.file) for entry in Models.about(folder).arrays}
 
 
 def _file(path: Path) -> Params:
     if path.suffix == ".npz":
+        with zipfile.ZipFile(path):  # else `np.load` takes it for whatever it begins as
+            pass
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
     return {NUMPY_KEY: map_array(path)}

@@ -21,7 +21,7 @@ _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq,
 }
 
-_CONDITION = re.compile(r"\s*(?P<metric>\S.*?)\s*(?P<comparison>>=|<=|==|>|<)\s*(?P<value>\S+)\s*")
+_CONDITION = re.compile(r"\s*(?P<metric>[^\s<>=][^<>=]*?)\s*(?P<comparison>>=|<=|==|>|<)\s*(?P<value>\S+)\s*")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,8 @@ class Request:
         for group in self.groups:
             if name.startswith(start := grouped(group, "")):
                 return self.model.groups[group].open(name.removeprefix(start))
-        return self.model.open(name)
+        model = self.model if name in self.model.entries or self.sent is None else self.sent
+        return model.open(name)
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,9 @@ class Federation(Protocol):
 
     def scratch(self, name: str) -> Path:
         """An empty folder of that name for arrays that are needed until the round is finished."""
+
+    def scratch_model(self, name: str, names: list[str]) -> AbstractContextManager[ModelWriter]:
+        """Write a model that is needed until the round is finished."""
 
     def spend(self, round_number: int, epsilon: float, delta: float) -> None:
         """Tell how much privacy the run has spent once a round is finished; call it before that."""

@@ -126,5 +126,5 @@ def test_a_class_that_only_this_script_knows_is_refused(here: Path, tmp_path: Pa
     job = FedJob("hello")
     job.to(Mine(), "server")
     job.to(ScriptExecutor("train.py"), "site-1")
-    with pytest.raises(BadInputError, match="is not a registered component"):
+    with pytest.raises(BadInputError, match="Mine is defined in the job script itself; put it into a module"):
         job.export_job(tmp_path)

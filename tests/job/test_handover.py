@@ -60,9 +60,7 @@ def test_a_note_that_cannot_be_read_is_one_sentence(here: Path, desk: Path) -> N
 
 def test_what_fltui_refuses_in_a_script_is_one_sentence(here: Path, desk: Path) -> None:
     path = script(here, "job.to(FedAvg(num_rounds=0), 'server')")
-    with pytest.raises(
-        BadInputError, match=r"^job script .*job\.py: FedAvg: num_rounds is 0, .* at least 1$"
-    ):
+    with pytest.raises(BadInputError, match=r"^job script .*job\.py: FedAvg: num_rounds is 0, .* at least 1$"):
         job_of_script(path, desk)
 
 

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fltui.aggregation.aggregators import Krum
+from fltui.aggregation.filters import ClipNorm
+from fltui.aggregation.optimizers import FedAdam
 from fltui.client.config import TransferType
 from fltui.errors import BadInputError
 from fltui.job import registry
+from fltui.job.code import NO_CODE
 from fltui.job.component import Component, SiteComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.workflows.fedavg import FedAvg
@@ -46,14 +51,28 @@ def test_arrays_are_handed_over_beside_the_arguments() -> None:
     assert found.model["w"].tolist() == [1.0, 1.0]
 
 
-def test_a_class_that_is_not_registered_has_no_path() -> None:
-    with pytest.raises(BadInputError, match="Stranger is not a registered component"):
-        registry.path_of(Stranger())
+def test_classes_that_are_not_registered_are_the_job_s_own() -> None:
+    assert registry.own_classes(Stranger()) == {Stranger}
+    assert registry.own_classes(FedAvg(filters=(ClipNorm(),))) == set()
 
 
 def test_the_arrays_of_a_class_are_known() -> None:
-    assert registry.array_fields(FEDAVG) == {"model"}
-    assert registry.array_fields("os.system") == set()
+    assert registry.array_fields(FEDAVG, "config.json", NO_CODE) == {"model"}
+    with pytest.raises(BadInputError, match=r"config\.json names the component 'os\.system', which is not registered"):
+        registry.array_fields("os.system", "config.json", NO_CODE)
+
+
+def test_parts_are_written_down_with_their_own_arguments_and_made_again() -> None:
+    whole = FedAvg(num_clients=9, aggregator=Krum(f=3), server_optimizer=FedAdam(tau=0.01), filters=(ClipNorm(2.0),))
+    arguments = registry.arguments_of(whole)
+    assert arguments["aggregator"] == {"path": "fltui.aggregation.aggregators.Krum", "args": {"f": 3}}
+    assert registry.create(FEDAVG, json.loads(json.dumps(arguments)), {}, "config.json") == whole
+
+
+def test_a_part_of_another_kind_is_refused() -> None:
+    part = {"path": "fltui.aggregation.optimizers.FedAdam", "args": {}}
+    with pytest.raises(BadInputError, match=r"config\.json: FedAvg: aggregator is FedAdam.*Median"):
+        registry.create(FEDAVG, {"aggregator": part}, {}, "config.json")
 
 
 @pytest.mark.parametrize("path", ["os.system", "fltui.job.executors", "", "fltui.workflows.fedavg:FedAvg"])

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fltui.client.config import TransferType
 from fltui.exchange.keys import Keys
 from fltui.exchange.layout import SERVER
 from fltui.exchange.publish import open_exchange, open_site
@@ -361,4 +360,4 @@ def test_sites_keep_memory_for_a_large_model_where_all_work_at_once(
     folder, exchange = create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange")
     open_site(exchange.site("s0"), "server")
     local = LocalSites(job, folder, exchange, RunOptions(threads=threads))
-    assert local._launch("s0", Path("a.py"), [], TransferType.FULL).keeps_memory == kept
+    assert local._launch("s0", Path("a.py"), ScriptExecutor("a.py")).keeps_memory == kept

@@ -15,6 +15,7 @@ from fltui.errors import RunFailedError
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import NpyReader, write_array
 from fltui.model import Params, ParamsType
+from fltui.run.folder import empty_folder
 from fltui.run.models import Models, ModelWriter, StoredModel
 from fltui.workflows.workflow import (
     NO_PARAMS,
@@ -92,6 +93,8 @@ class Hall:
         self.finished: list[Finished] = []
         self.stop_before: int | None = None
         self.best: Best | None = None
+        self.secret = 7
+        self.spent: list[tuple[int, float, float]] = []
         self.notes: list[tuple[int, str]] = []
         self.stages: list[tuple[str, str]] = []
         self.tables: dict[str, list[list[object]]] = {}
@@ -135,6 +138,15 @@ class Hall:
 
     def new_model(self, round_number: int, names: list[str]) -> AbstractContextManager[ModelWriter]:
         return self.models.new(round_number, names)
+
+    def scratch(self, name: str) -> Path:
+        return empty_folder(self.models.root / "scratch" / name)
+
+    def scratch_model(self, name: str, names: list[str]) -> AbstractContextManager[ModelWriter]:
+        return Models(self.scratch(name), durable=False).new(0, names)
+
+    def spend(self, round_number: int, epsilon: float, delta: float) -> None:
+        self.spent.append((round_number, epsilon, delta))
 
     def choose_best(self, best: Best) -> None:
         self.best = best
