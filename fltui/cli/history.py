@@ -10,7 +10,7 @@ import typer
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.watch import Watcher
-from fltui.run.describe import metrics_text
+from fltui.run.describe import describe_best, metrics_text
 from fltui.run.folder import RunFolder, find_run, list_runs
 from fltui.run.logs import LogFollower, LogLine, merged
 from fltui.run.state import RunState
@@ -67,6 +67,8 @@ def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
                 "sites": {name: vars(site) for name, site in sorted(state.sites.items())},
                 "rounds_finished": [one.finished for one in state.rounds.values() if one.finished],
                 "final_model": {name: str(folder.root / path) for name, path in state.final_model.items()},
+                "best": state.best,
+                "privacy": state.spent,
             }
         )
         return
@@ -76,10 +78,15 @@ def show(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     progress = f"{state.rounds_done} of {state.total_rounds} rounds, {state.seconds:.2f} s"
     say(f"  job {state.job}, {state.workflow}, {progress}")
     say(f"  exchange {state.exchange}")
+    if state.best:
+        say(f"  best model: the one that round {state.best.round} began with, {describe_best(state.best)}")
+    if state.spent:
+        say(f"  privacy spent: epsilon {state.spent.epsilon:.4g}, delta {state.spent.delta:g}")
     for number, one in state.rounds.items():
         done = one.finished
         if done:
             text = f"{len(one.accepted)}/{len(one.started.sites)} sites  {done.seconds:.3f} s"
+            text += f"  model of {one.started.part}" if one.started.part else ""
             say(f"  round {number}  {text}  update norm {done.update_norm:.4g}{metrics_text(done.metrics)}")
         else:
             say(f"  round {number}  {len(one.accepted)}/{len(one.started.sites)} sites  not finished")

@@ -309,6 +309,8 @@ async def _until_finished(engine: Engine) -> tuple[RunFinished, bool]:
 def _say_outcome(finished: RunFinished, folder: RunFolder) -> None:
     if finished.state is RunStatus.COMPLETED:
         say(f"run {finished.run} completed: {finished.rounds} rounds in {finished.seconds:.2f} s")
+        if finished.reason:
+            say(f"  {finished.reason}")
     for name, path in finished.final_model.items():
         say(f"  {name}: {folder.root / path}")
     if finished.untold:

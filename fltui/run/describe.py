@@ -60,8 +60,7 @@ def describe(event: AnyEvent) -> tuple[str, str]:
         case RoundNoted():
             return "WARN", f"round {event.round}: {event.note}"
         case ModelChosen():
-            best = f"{event.metric} {event.value:.6g}"
-            return "INFO", f"the model that entered round {event.round} is the best so far: {best}"
+            return "INFO", f"the model that entered round {event.round} is the best so far: {describe_best(event)}"
         case PrivacySpent():
             return "INFO", f"round {event.round}: epsilon {event.epsilon:.4g} is spent, with delta {event.delta:g}"
         case WorkflowFinished():
@@ -86,6 +85,11 @@ def describe(event: AnyEvent) -> tuple[str, str]:
             why = f": {event.reason}" if event.reason else ""
             told = f"; {', '.join(event.untold)} could not be told" if event.untold else ""
             return level, f"run {event.state.value.removeprefix('FINISHED:')} after {event.seconds:.2f} s{why}{told}"
+
+
+def describe_best(event: ModelChosen) -> str:
+    """By what a model is the best: ``accuracy 0.91``."""
+    return f"{event.metric} {event.value:.6g}"
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from fltui.exchange.durable import sync_file, sync_folder, sync_tree
 from fltui.exchange.visible import visible
-from fltui.run.events import RunFinished
+from fltui.run.events import ModelChosen, RunFinished
 from fltui.run.folder import RunFolder
 from fltui.run.journal import to_json
 from fltui.run.logs import ServerLog
@@ -96,6 +96,8 @@ def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, 
         "workflow": state.workflow,
         "started": state.started,
         "total_rounds": state.total_rounds,
+        **({"best": _chosen(state.best)} if state.best else {}),
+        **({"privacy": {"epsilon": state.spent.epsilon, "delta": state.spent.delta}} if state.spent else {}),
         "sites": {
             name: {"results": site.results, "state": site.state, "reason": site.reason}
             for name, site in sorted(state.sites.items())
@@ -105,6 +107,10 @@ def write_summary(folder: RunFolder, state: RunState, finished: RunFinished, *, 
     if durable:
         sync_file(folder.summary)
         sync_file(folder.metrics)
+
+
+def _chosen(best: ModelChosen) -> dict[str, object]:
+    return {"round": best.round, "metric": best.metric, "value": best.value, "model": "models/best"}
 
 
 def close_books(folder: RunFolder, state: RunState, finished: RunFinished, log: ServerLog) -> RunFinished:
