@@ -1,0 +1,1 @@
+"""The sample jobs, run as people run them."""
