@@ -22,20 +22,24 @@ if TYPE_CHECKING:
     from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi
     from fltui.aggregation.privacy import GaussianNoise
     from fltui.client.config import ExchangeFormat, TransferType
+    from fltui.errors import BadInputError
     from fltui.job.executors import ScriptExecutor, ScriptRunner
     from fltui.job.fed_job import FedJob
     from fltui.model import FLModel, ParamsType
+    from fltui.workflows.aggregating import write_next
     from fltui.workflows.cross_site import CrossSiteEval
     from fltui.workflows.cyclic import Cyclic
     from fltui.workflows.fedavg import FedAvg
     from fltui.workflows.fedprox import FedProx
     from fltui.workflows.scaffold import Scaffold
+    from fltui.workflows.starting import initial_model
     from fltui.workflows.statistics import Statistics
     from fltui.workflows.workflow import Federation, Request, Workflow
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BadInputError",
     "Bulyan",
     "ClipNorm",
     "CrossSiteEval",
@@ -68,9 +72,12 @@ __all__ = [
     "TrimmedMean",
     "WeightedMean",
     "Workflow",
+    "initial_model",
+    "write_next",
 ]
 
 _HOMES = {
+    "BadInputError": "fltui.errors",
     "Bulyan": "fltui.aggregation.aggregators",
     "ClipNorm": "fltui.aggregation.filters",
     "CrossSiteEval": "fltui.workflows.cross_site",
@@ -103,6 +110,8 @@ _HOMES = {
     "TrimmedMean": "fltui.aggregation.aggregators",
     "WeightedMean": "fltui.aggregation.aggregators",
     "Workflow": "fltui.workflows.workflow",
+    "initial_model": "fltui.workflows.starting",
+    "write_next": "fltui.workflows.aggregating",
 }
 
 
