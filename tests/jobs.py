@@ -78,23 +78,30 @@ def script(*lines: str, head: str = HEAD) -> str:
     return head + LOOP + textwrap.indent("\n".join(lines), "    ") + "\n"
 
 
-def write_job(folder: Path, scripts: dict[str, str], arguments: str = "num_rounds=2", job: str = "") -> Path:
+def write_job(
+    folder: Path,
+    scripts: dict[str, str],
+    arguments: str = "num_rounds=2",
+    job: str = "",
+    workflow: str = "FedAvg",
+) -> Path:
     """Write a job script for FedAvg with a 3x3 model of zeros and a script for each site; its path.
 
     Args:
         folder: where.
         scripts: site to the text of its script; an empty text leaves the file out.
-        arguments: further arguments of FedAvg.
+        arguments: further arguments of the workflow, Python in which the names of `fltui` are known.
         job: further arguments of FedJob.
+        workflow: another one than FedAvg.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = [
         "import numpy as np",
-        "from fltui import FedAvg, FedJob, ScriptExecutor",
+        "from fltui import *",
         f"job = FedJob('test', {job})",
         f"arguments = dict(num_clients={len(scripts)}, model=np.zeros((3, 3), np.float32))",
         f"arguments |= dict({arguments})",
-        "job.to_server(FedAvg(**arguments))",
+        f"job.to_server({workflow}(**arguments))",
     ]
     for site, text in scripts.items():
         if text:

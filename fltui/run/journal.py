@@ -232,6 +232,7 @@ def head_of(path: Path) -> str:
 
 
 def to_json(event: AnyEvent) -> dict[str, object]:
-    """An event as JSON values, as it stands in the journal."""
+    """An event as JSON values, as it stands in the journal, but without the secret of the run's noise."""
     values: dict[str, object] = msgspec.to_builtins(event)
+    values.pop("secret", None)
     return values

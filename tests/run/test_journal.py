@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from fltui.errors import BadInputError
-from fltui.run.events import AnyEvent, RunPaused, RunResumed, SiteJoined
+from fltui.run.events import AnyEvent, RunPaused, RunResumed, RunStarted, SiteJoined
 from fltui.run.journal import ChainError, Journal, chained, head_of, read_events, read_journal, to_json
 from tests.hostile import spoilt
 from tests.run.journals import whole_run
@@ -303,3 +303,11 @@ def test_a_hole_of_any_size_is_left_out(journal: Journal, path: Path) -> None:
     event = journal.append(RunPaused(reason="lunch"))
     os.truncate(path, 10 << 30)
     assert list(read_journal(path)) == [event]
+
+
+def test_the_secret_of_a_run_stays_in_its_journal() -> None:
+    started = RunStarted(
+        run="r", job="j", workflow="FedAvg", sites=[], start_round=0, total_rounds=1, exchange="/x", secret="ab" * 16
+    )
+    assert "secret" not in to_json(started)
+    assert b'"secret":"abab' in chained(started, "")[0]

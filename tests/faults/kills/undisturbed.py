@@ -24,9 +24,10 @@ class Calm:
     rounds: list[RoundFinished]
 
 
-def exported(folder: Path, scripts: dict[str, str], arguments: str = "num_rounds=2") -> Path:
+def exported(folder: Path, scripts: dict[str, str], arguments: str = "num_rounds=2", workflow: str = "FedAvg") -> Path:
     """A job's folder."""
-    done = fltui(folder, "export", write_job(folder / "scripts", scripts, arguments), folder / "jobs")
+    job = write_job(folder / "scripts", scripts, arguments, workflow=workflow)
+    done = fltui(folder, "export", job, folder / "jobs")
     assert done.code == 0, done.err
     return folder / "jobs" / "test"
 
