@@ -12,6 +12,7 @@ _BENCHMARKS = {
     "throughput": ("rounds with large models against moving their bytes; memory", "throughput --cases 100x2"),
     "sites": ("what 10, 100, 1000 simulated sites cost", "sites --sites 10,100 --limit 60"),
     "startup": ("the hello job, the console's first frame, the Client API", "startup --repeats 3"),
+    "aggregation": ("aggregators and server optimisers on models in files; memory", "aggregation --cases 1x32"),
     "console": ("floods of log lines, large matrices, many sites, long journals", "console --seconds 10"),
     "peers": ("the same jobs on fltui, nvflare and flwr", "peers --peers flwr --sizes tiny,10"),
 }

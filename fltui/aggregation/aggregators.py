@@ -107,7 +107,8 @@ class TrimmedMean(Aggregator):
 class GeometricMedian(Aggregator):
     """The model whose distances to those of the sites, not squared, have the least sum.
 
-    Pillutla et al., "Robust Aggregation for Federated Learning", 2022, by the smoothed algorithm of Weiszfeld.
+    Pillutla et al., "Robust Aggregation for Federated Learning", 2022, by the smoothed algorithm of Weiszfeld. A model
+    that is a million times farther off than most are from each other does not count.
     """
 
     by_distance: ClassVar[bool] = True

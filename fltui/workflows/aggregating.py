@@ -112,7 +112,11 @@ def _step(
 ) -> Step:
     """An optimiser's step on one parameter."""
     shape, groups = request.entries[name].shape, request.model.groups
-    before = {state: files.enter_context(groups[state].open(name)) if state in groups else None for state in states}
+    goes_on = request.round > request.start_round  # else it may be what the optimiser of another workflow has kept
+    before = {
+        state: files.enter_context(groups[state].open(name)) if state in groups and goes_on else None
+        for state in states
+    }
     after = {state: files.enter_context(writer.array(name, _STATE, shape)) for state, writer in states.items()}
     return Step(optimizer, before, after)
 

@@ -30,7 +30,7 @@ class CrossSiteEval(Workflow):
     another workflow of the same job: ``job.to(CrossSiteEval(), "server")`` after that one.
 
     Attributes:
-        num_clients: how many sites take part; a round each for their models.
+        num_clients: how many sites take part, a round each for their models; those of the workflow before if not given.
         submit: ask the sites for their own models; else only the global one is evaluated.
         min_clients: how many sites have to evaluate a model.
         round_timeout: seconds that the sites have in each of the rounds; no deadline if not given.
@@ -42,7 +42,7 @@ class CrossSiteEval(Workflow):
         BadInputError: a number makes no sense, or the model is not made of numbers.
     """
 
-    num_clients: int = 3
+    num_clients: int | None = None
     submit: bool = True
     min_clients: int = 1
     round_timeout: float | None = None
@@ -53,7 +53,9 @@ class CrossSiteEval(Workflow):
     arrays: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def __post_init__(self) -> None:
-        for name, least in (("num_clients", 1), ("min_clients", 1), ("start_round", 0)):
+        if self.num_clients is not None:
+            check_count("CrossSiteEval", "num_clients", self.num_clients, 1)
+        for name, least in (("min_clients", 1), ("start_round", 0)):
             check_count("CrossSiteEval", name, getattr(self, name), least)
         check_seconds("CrossSiteEval", "round_timeout", self.round_timeout)
         object.__setattr__(self, "model", initial_model(self.model, self.initial_ckpt, "CrossSiteEval"))
@@ -62,12 +64,12 @@ class CrossSiteEval(Workflow):
     @property
     def rounds(self) -> range:
         """Numbers of the rounds: one for the sites' models, one for each model."""
-        return range(self.start_round, self.start_round + (self.num_clients + 2 if self.submit else 1))
+        return range(self.start_round, self.start_round + (self.site_count + 2 if self.submit else 1))
 
     @property
     def site_count(self) -> int:
         """How many sites it asks for."""
-        return self.num_clients
+        return 1 if self.num_clients is None else self.num_clients
 
     @property
     def quorum(self) -> int:

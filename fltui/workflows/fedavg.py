@@ -20,7 +20,7 @@ from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params
 from fltui.run.models import ModelWriter
 from fltui.workflows.aggregating import judge, write_next
-from fltui.workflows.filtering import aggregate_change, send_filtered, take_filtered
+from fltui.workflows.filtering import aggregate_change, checked, send_filtered, take_filtered
 from fltui.workflows.sampling import check_sampling, draw, sample_size
 from fltui.workflows.starting import check_count, check_seconds, initial_model
 from fltui.workflows.stopping import Condition, Goal, is_better
@@ -102,16 +102,7 @@ class FedAvg(Workflow):
             value = getattr(self, name)
             if not isinstance(value, kind) and not (name == "server_optimizer" and value is None):
                 raise self._wrong(name, f"one such as {name}={_EXAMPLES[name]}")
-        object.__setattr__(self, "filters", tuple(self.filters))
-        for one in self.filters:
-            if not isinstance(one, Filter):
-                raise BadInputError(f"{self._name}: filters has {one!r}, expected filters such as ClipNorm(1.0)")
-            one.check(at_site=False)
-            if isinstance(one, GaussianNoise) and not self.aggregator.by_claims:
-                raise BadInputError(
-                    f"{self._name}: GaussianNoise hides one site in the mean of all, so it takes WeightedMean as "
-                    f"aggregator and not {type(self.aggregator).__name__}"
-                )
+        object.__setattr__(self, "filters", checked(self.filters, self.aggregator, self._name))
         if self.sampling is not None:
             check_sampling(self.sampling, self.num_clients, self._name)
         for site, factor in self.weights.items():
@@ -216,7 +207,7 @@ class FedAvg(Workflow):
             self._look_at(metrics, request, answers, federation)
             self._tell_spent(federation, number)
             model = federation.finish_round(request, answers, update_norm, metrics)
-            self._check_reported(metrics, number)
+            self._check_reported(metrics, answers, number, federation)
         return ""
 
     # What other workflows have their own of.
@@ -291,20 +282,26 @@ class FedAvg(Workflow):
         best = federation.best
         return best if best is not None and best.metric == self._metric else None
 
-    def _check_reported(self, metrics: Mapping[str, float], number: int) -> None:
-        """Make sure that the metrics that the job names are there.
+    def _check_reported(
+        self, metrics: Mapping[str, float], answers: Sequence[Answer], number: int, federation: Federation
+    ) -> None:
+        """Make sure that the metrics that the job names are known to the sites; a round may be without.
 
         Raises:
-            RunFailedError: one is not; the round counts all the same.
+            RunFailedError: no site has sent one, in this round or before; the round counts all the same.
         """
+        best = self._best(federation)
         named = {"key_metric": self.key_metric, "stop_cond": self._condition.metric if self._condition else ""}
         for argument, metric in named.items():
-            if metric and metric not in metrics:
-                there = f"those that count have: {', '.join(sorted(metrics))}" if metrics else "they have no metrics"
-                raise RunFailedError(
-                    f"round {number}: no result that counts has the metric {metric!r} that {argument} of {self._name} "
-                    f"names; {there}"
-                )
+            if not metric or metric in metrics or (best is not None and metric == best.metric):
+                continue
+            if any(metric in answer.metrics for answer in answers):
+                federation.note(number, f"no result that counts has the metric {metric!r}, though others have")
+                continue
+            there = f"they sent: {', '.join(sorted(metrics))}" if metrics else "they sent no metrics"
+            raise RunFailedError(
+                f"round {number}: no site has sent the metric {metric!r} that {argument} of {self._name} names; {there}"
+            )
 
 
 _EXAMPLES = {"aggregator": "Median()", "server_optimizer": "FedAdam(learning_rate=0.1)"}

@@ -7,6 +7,9 @@ change of c_i in that group, and the server moves on:
     x <- x + η (1/|S|) Σ Δy_i
     c <- c + (|S|/N) (1/|S|) Σ Δc_i
 
+The mean of the Δy_i has the weights that the sites claim, as in FedAvg; that of the Δc_i has none. N is `num_clients`:
+to ask fewer of all sites, give their number there and `sampling`.
+
 A script does its part with `fltui.client.scaffold`.
 """
 

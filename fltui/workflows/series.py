@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from fltui.errors import BadInputError
 from fltui.job.component import ServerComponent
+from fltui.workflows.cross_site import CrossSiteEval
 from fltui.workflows.workflow import Federation, Workflow
 
 
@@ -24,6 +25,15 @@ class Series(Workflow):
                     "takes no model of its own"
                 )
             before = workflow
+        count = self.workflows[0].site_count
+        object.__setattr__(
+            self,
+            "workflows",
+            tuple(
+                one.for_sites(count) if isinstance(one, CrossSiteEval) and one.num_clients is None else one
+                for one in self.workflows
+            ),
+        )
 
     @property
     def title(self) -> str:

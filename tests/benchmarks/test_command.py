@@ -60,6 +60,7 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         ("latency", ["--repeats", "none"], "'none' is no number of at least 1"),
         ("throughput", ["--cases", "100"], "'100' is no case; give MB and sites, as 100x2"),
         ("throughput", ["--cases", "10x2,100x"], "'' is no number of at least 1"),
+        ("aggregation", ["--cases", "32"], "'32' is no case; give millions of parameters and sites, as 1x32"),
         ("sites", ["--limit", "0"], "'0' is no number of at least 1"),
     ],
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from benchmarks import latency, sites, startup, throughput
+from benchmarks import aggregation, latency, sites, startup, throughput
 from benchmarks.command import Heading
 from benchmarks.peers.machine import Machine
 from benchmarks.peers.memory import Peak
 from benchmarks.rounds import Ran
+from fltui.errors import BadInputError
 
 _HEADING = Heading("2026-01-31", Machine(2, "A chip", 24.5, "Linux 6.1", "ext4", "3.11.7"), "0.1.0")
 
@@ -107,6 +110,40 @@ def test_the_table_of_waits() -> None:
     assert lines[-1] == "first frame: it showed nothing"
 
 
-@pytest.mark.parametrize("report", [_latency(), _throughput(), _sites(), _startup()])
+def _aggregation() -> aggregation.Report:
+    found: dict[str, aggregation.Measured | str] = {
+        "WeightedMean": aggregation.Measured([0.5, 0.4, 0.9], 5.0),
+        "Median": aggregation.Measured([1.0, 1.25, 1.0], 30.0),
+        "Bulyan": "it needs more sites",
+    }
+    return aggregation.Report(_HEADING, 3, [aggregation.Case(1, 32, aggregation.rows_of(found))])
+
+
+def test_aggregators_are_compared_with_the_mean() -> None:
+    mean, median, bulyan = _aggregation().cases[0].rows
+    assert (mean.ratio, median.ratio, bulyan.ratio) == (1.0, 2.0, None)
+
+
+def test_the_table_of_aggregators() -> None:
+    lines = aggregation.table(_aggregation()).splitlines()
+    assert "   1 M    32 Median            1.0000   2.00        30" in lines
+    assert lines[-1] == "1 M, 32 sites, Bulyan: it needs more sites"
+
+
+@pytest.mark.parametrize("name", ["Bulyan", "FedAdam"])
+def test_an_aggregator_is_measured_on_files(tmp_path: Path, name: str) -> None:
+    aggregation.make_models(tmp_path, 1000, 15)
+    found = aggregation.run_one(name, tmp_path, 2)
+    assert len(found.seconds) == 2
+    assert (tmp_path / "models/round-0001/w.npy").stat().st_size == 4128
+
+
+def test_too_few_sites_are_named(tmp_path: Path) -> None:
+    aggregation.make_models(tmp_path, 10, 4)
+    with pytest.raises(BadInputError, match=r"Krum\(f=3\) needs 9 sites, there are 4"):
+        aggregation.run_one("Krum", tmp_path, 1)
+
+
+@pytest.mark.parametrize("report", [_latency(), _throughput(), _sites(), _startup(), _aggregation()])
 def test_every_report_survives_json(report: msgspec.Struct) -> None:
     assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report

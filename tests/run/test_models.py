@@ -4,11 +4,12 @@ import json
 import os
 from pathlib import Path
 
+import blake3
 import msgspec
 import numpy as np
 import pytest
 
-from fltui.run.models import Models, model_digest
+from fltui.run.models import Models, digest_of_model, model_digest
 
 
 @pytest.fixture
@@ -132,3 +133,134 @@ def test_the_digest_depends_on_names_and_values_but_not_on_order(models: Models)
     assert digest == models.load(0).digest == model_digest([second, first])
     assert digest != model_digest([msgspec.structs.replace(first, name="c"), second])
     assert digest != model_digest([msgspec.structs.replace(first, blake3="0" * 64), second])
+
+
+GROUPS: dict[str, dict[str, float]] = {"variance": {"w": 3.0}, "momentum": {"w": 2.0, "b/ias": 4.0}}
+
+
+def save_grouped(models: Models, number: int) -> None:
+    """A model of one number and two groups."""
+    groups = {title: {name: np.array([value]) for name, value in group.items()} for title, group in GROUPS.items()}
+    with models.new(number, ["w"]) as new:
+        new.add_all({"w": np.array([1.5])}, groups)
+
+
+def test_a_group_is_a_folder_in_that_of_the_model(models: Models) -> None:
+    save_grouped(models, 0)
+    folder = models.folder(0)
+    assert sorted(entry.name for entry in folder.iterdir()) == ["model.json", "momentum", "variance", "w.npy"]
+    assert sorted(entry.name for entry in (folder / "momentum").iterdir()) == ["b_ias.npy", "w.npy"]
+    assert np.load(folder / "momentum/w.npy") == [2.0]
+    about = json.loads((folder / "model.json").read_text())
+    assert {title: [entry["name"] for entry in group] for title, group in about["groups"].items()} == {
+        "momentum": ["b/ias", "w"],
+        "variance": ["w"],
+    }
+
+
+def test_a_loaded_model_has_its_groups(models: Models) -> None:
+    save_grouped(models, 0)
+    model, out = models.load(0), np.empty(1)
+    assert {title: sorted(group.entries) for title, group in model.groups.items()} == {
+        "momentum": ["b/ias", "w"],
+        "variance": ["w"],
+    }
+    with model.groups["momentum"].open("b/ias") as source:
+        source.read(0, out)
+    assert out == [4.0]
+    assert (model.size, model.whole_size) == (136, 4 * 136)
+    assert [place for place, _ in model.files()] == [
+        ("w.npy",),
+        ("momentum", "b_ias.npy"),
+        ("momentum", "w.npy"),
+        ("variance", "w.npy"),
+    ]
+
+
+def test_a_model_without_groups_is_described_and_digested_as_ever(models: Models) -> None:
+    save(models, 0, w=1.5)
+    about = json.loads((models.folder(0) / "model.json").read_text())
+    assert about.keys() == {"round", "digest", "arrays"}
+    (entry,) = models.load(0).entries.values()
+    expected = blake3.blake3(f"w\n{entry.blake3}\n".encode()).hexdigest()
+    assert about["digest"] == expected == model_digest([entry]) == model_digest([entry], {})
+
+
+def test_the_digest_depends_on_the_groups(models: Models) -> None:
+    save_grouped(models, 0)
+    save(models, 1, w=1.5)
+    model = models.load(0)
+    groups = {title: list(group.entries.values()) for title, group in model.groups.items()}
+    arrays = list(model.entries.values())
+    assert model.digest == digest_of_model(model) == model_digest(arrays, dict(reversed(groups.items())))
+    others = [
+        {},
+        {"momentum": groups["momentum"]},
+        {"momentum": groups["variance"], "variance": groups["momentum"]},
+        {**groups, "momentum": groups["momentum"][:1]},
+        {**groups, "empty": []},
+    ]
+    digests = {model_digest(arrays, other) for other in others}
+    assert model.digest not in digests
+    assert len(digests) == len(others)
+    assert models.load(1).digest == model_digest(arrays) == model_digest(arrays, others[0])
+
+
+def test_a_model_is_taken_over_without_its_groups_and_carried_with_them(models: Models) -> None:
+    save_grouped(models, 0)
+    with models.new(1, ["w"]) as new:
+        new.take_over(models.load(0))
+    assert (models.load(1).groups, np.load(models.folder(1) / "w.npy")) == ({}, [1.5])
+    carried = models.carry(models.load(0), 2).stored
+    assert carried.digest == models.load(2).digest == models.load(0).digest
+    assert np.load(models.folder(2) / "momentum/b_ias.npy") == [4.0]
+    assert (models.folder(0) / "momentum/w.npy").samefile(models.folder(2) / "momentum/w.npy")
+    models.remove(0)
+    assert np.load(models.folder(2) / "momentum/w.npy") == [2.0]
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_where_there_are_no_links_a_model_is_copied(
+    models: Models, monkeypatch: pytest.MonkeyPatch, durable: bool
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    save_grouped(models, 0)
+    monkeypatch.setattr(os, "link", refuse)
+    digest = Models(models.root, durable=durable).carry(models.load(0), 1).stored.digest
+    assert digest == models.load(0).digest
+    assert not (models.folder(0) / "w.npy").samefile(models.folder(1) / "w.npy")
+
+
+def test_a_group_can_be_written_block_by_block(models: Models) -> None:
+    save_grouped(models, 0)
+    with models.new(1, ["w"]) as new:
+        new.add("w", np.array([1.5]))
+        for title, group in GROUPS.items():
+            writer = new.group(title, group)
+            for name, value in group.items():
+                with writer.array(name, "<f8", [1]) as out:
+                    out.write(np.array([value]))
+    assert new.stored.digest == models.load(0).digest
+
+
+@pytest.mark.parametrize("name", ["../momentum", "a/b", "", ".hidden", "-x", "a" * 65, "x\n"])
+def test_a_group_of_another_name_is_not_read(models: Models, name: str) -> None:
+    save_grouped(models, 0)
+    path = models.folder(0) / "model.json"
+    about = json.loads(path.read_text())
+    about["groups"][name] = about["groups"].pop("momentum")
+    path.write_text(json.dumps(about))
+    with pytest.raises(msgspec.ValidationError):
+        models.load(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system takes no advice")
+def test_groups_are_left_to_the_disk_as_well(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    files: list[int] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, *_: files.append(os.fstat(fd).st_ino))
+    save_grouped(models, 3)
+    models.leave_to_disk(3)
+    assert sorted(files) == sorted(path.stat().st_ino for path in models.folder(3).rglob("*.npy"))
+    assert len(files) == 4

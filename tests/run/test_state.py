@@ -11,12 +11,15 @@ from fltui.errors import BadInputError
 from fltui.run.events import (
     AnyEvent,
     MetricLogged,
+    ModelChosen,
     RoundFinished,
+    RoundNoted,
     RunPaused,
     RunResumed,
     RunStatus,
     SiteJoined,
     SiteLost,
+    WorkflowFinished,
 )
 from fltui.run.options import RunOptions
 from fltui.run.state import RoundState, RunState, apply, fold
@@ -241,3 +244,48 @@ def test_a_run_knows_what_was_demanded(demanded: bool) -> None:
 def test_a_result_counts_once_however_often_it_is_told() -> None:
     state = fold([started(), round_started(), asked("site-1"), accepted("site-1"), accepted("site-1")])
     assert (state.sites["site-1"].results, len(state.rounds[0].accepted)) == (1, 1)
+
+
+def test_the_best_model_is_the_one_that_was_chosen_last() -> None:
+    events: list[AnyEvent] = [started(), ModelChosen(round=0, metric="auc", value=0.5)]
+    assert fold([started()]).best is None
+    best = fold([*events, ModelChosen(round=3, metric="auc", value=0.75)]).best
+    assert best is not None
+    assert (best.round, best.metric, best.value) == (3, "auc", 0.75)
+
+
+def test_workflows_come_one_after_the_other() -> None:
+    events: list[AnyEvent] = [
+        msgspec.structs.replace(started(), start_round=4),
+        WorkflowFinished(workflow="FedAvg", round=6),
+        WorkflowFinished(workflow="Cyclic", round=9, reason="enough"),
+    ]
+    states = [fold(events[: count + 1]) for count in range(3)]
+    assert [(state.stages, state.stage_start) for state in states] == [(0, 4), (1, 6), (2, 9)]
+    assert states[-1].status is RunStatus.RUNNING
+
+
+def test_a_note_changes_nothing() -> None:
+    before = fold([started(), round_started()])
+    noted = fold([started(), round_started(), RoundNoted(round=0, note="site-1 sent no metric 'auc'")])
+    noted.events -= 1
+    assert noted == before
+
+
+def test_a_site_knows_when_it_counted_last() -> None:
+    rounds: list[AnyEvent] = [started()]
+    for number, sites in enumerate([["site-1", "site-2"], ["site-1"], []]):
+        rounds += [round_started(number), *[accepted(site, number) for site in sites]]
+        rounds += [round_finished(number, sites=sites)]
+    state = fold(rounds)
+    assert {name: site.counted for name, site in state.sites.items()} == {"site-1": 1, "site-2": 0}
+    state.forget(3)
+    assert state.sites["site-1"].counted == 1
+    again = fold([started(), round_started(), accepted("site-1")])
+    assert again.sites["site-1"].counted is None  # not before its round is finished
+
+
+def test_a_result_that_is_judged_to_weigh_nothing_counts_as_an_answer() -> None:
+    judged = msgspec.structs.replace(round_finished(sites=["site-1"]), weights={"site-1": 0.0}, judged=True)
+    state = fold([started(), round_started(), accepted("site-1"), judged])
+    assert (state.sites["site-1"].counted, state.rounds_done) == (0, 1)

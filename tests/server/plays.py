@@ -23,9 +23,13 @@ from fltui.run.options import RunMode, RunOptions
 from fltui.server.engine import Engine
 from fltui.server.roster import Roster, Wait
 from fltui.workflows.fedavg import FedAvg
+from fltui.workflows.workflow import Workflow
 
 Train = Callable[[str, int, Params], tuple[Params, ParamsType]]
 """Site, round and model to what the site answers."""
+
+Measure = Callable[[str, int, Params], dict[str, float]]
+"""Site, round and model to the metrics of the answer."""
 
 MODEL: Params = {"w": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "b": np.zeros(3, np.float64)}
 
@@ -34,6 +38,11 @@ def drift(site: str, number: int, params: Params) -> tuple[Params, ParamsType]:
     """Floats that show every bit of their history, other ones at every site."""
     step = 0.1 * (number + 1) + 0.3 * ord(site[0])
     return {name: (array * 0.9 + step).astype(array.dtype) for name, array in params.items()}, ParamsType.FULL
+
+
+def loss(site: str, number: int, params: Params) -> dict[str, float]:
+    """A metric that is another one at every site and in every round."""
+    return {"loss": 1 / (number + ord(site[0]))}
 
 
 @dataclass
@@ -45,6 +54,7 @@ class Players:
         names: who they are.
         train: what they answer.
         signs: whom they are, where they sign.
+        measure: their metrics; a task ``validate`` is answered with these alone.
         fail_at: the round in which the first of them is lost, before it answers.
     """
 
@@ -53,6 +63,7 @@ class Players:
     train: Train
     signs: dict[str, Identity]
     fail_at: int | None = None
+    measure: Measure = loss
     mode: RunMode = "server"
     same_user: bool = False
     look_every: float = 0.005
@@ -77,7 +88,12 @@ class Players:
                         self._answer(site, *read_task(site, task_id))
 
     def _answer(self, site: SiteFolder, task: Task, in_reply_to: str) -> None:
-        params, kind = self.train(site.name, task.round, read_params(site, task))
+        received = read_params(site, task)
+        metrics = self.measure(site.name, task.round, received)
+        params: Params = {}
+        kind = ParamsType.FULL
+        if task.task_name != "validate":
+            params, kind = self.train(site.name, task.round, received)
         entries = put_arrays(params, site.results / task.task_id, site.staging("site"))
         result = Result(
             PROTOCOL,
@@ -88,7 +104,7 @@ class Players:
             task.round,
             kind,
             entries,
-            {"loss": 1 / (task.round + ord(site.name[0]))},
+            metrics,
             {NUM_STEPS: ord(site.name[0]) % 7 + 1},
         )
         manifest = self.signs.get(site.name, NOBODY).encode(result)
@@ -119,6 +135,9 @@ class Play:
         train: what the sites answer.
         server: who the server is.
         signs: who the sites are.
+        workflow: in place of averaging.
+        names: of the sites.
+        measure: their metrics.
     """
 
     root: Path
@@ -129,13 +148,17 @@ class Play:
     server: Identity = NOBODY
     signs: dict[str, Identity] = field(default_factory=dict)
     fail_at: int | None = None
+    workflow: Workflow | None = None
+    names: tuple[str, ...] = ("a", "b")
+    measure: Measure = loss
 
     def run(self) -> RunFolder:
         """From its beginning to its end, whatever that is."""
-        workflow = FedAvg(num_clients=2, num_rounds=self.rounds, model=MODEL if self.model is None else self.model)
+        model = MODEL if self.model is None else self.model
+        workflow = self.workflow or FedAvg(num_clients=2, num_rounds=self.rounds, model=model)
         script = self.root / "train.py"
         script.write_text("print('trains elsewhere')\n")
-        apps = {name: SiteApp(ScriptExecutor("train.py"), {"train.py": script}) for name in ("a", "b")}
+        apps = {name: SiteApp(ScriptExecutor("train.py"), {"train.py": script}) for name in self.names}
         folder = create_run(self.root / "runs", "test")
         write_job(Job("test", workflow, apps), folder.job)
         return self._run(folder, resumed=False)
@@ -146,7 +169,7 @@ class Play:
 
     def _run(self, folder: RunFolder, *, resumed: bool) -> RunFolder:
         job, exchange = load_job(folder.job), open_exchange(self.root / "exchange")
-        players = Players(exchange, tuple(job.sites), self.train, self.signs, self.fail_at)
+        players = Players(exchange, tuple(job.sites), self.train, self.signs, self.fail_at, self.measure)
         engine = Engine(job, folder, exchange, players, self.options, self.server, resumed=resumed)
         asyncio.run(engine.run())
         return folder
