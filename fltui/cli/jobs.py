@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +33,13 @@ from fltui.exchange.layout import check_site
 from fltui.exchange.watch import WatchMode
 from fltui.job.find import open_job
 from fltui.job.folder import write_job
+
+
+class Reader(StrEnum):
+    """Who is to run an exported job."""
+
+    FLTUI = "fltui"
+    NVFLARE = "nvflare"
 
 
 def client(
@@ -77,6 +86,7 @@ def export(
     job: Annotated[Path, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the job's folder is made.")],
     job_code: JobCode = False,
+    reader: Annotated[Reader, typer.Option("--for", help="Who is to run it; nvflare from 2.5 to 2.9.")] = Reader.FLTUI,
     json: Json = False,
 ) -> None:
     """Export a job as a folder that can be read, changed and run.
@@ -85,11 +95,20 @@ def export(
     """
     with open_job(job, job_code=job_code) as (loaded, _):
         loaded.check_scripts()
-        path = write_job(loaded, folder.absolute() / loaded.name)
+        path, command = folder.absolute() / loaded.name, ""
+        if reader is Reader.NVFLARE:
+            from fltui.job.nvflare import writing  # nobody else waits for it
+
+            write_job(loaded, path, write=writing.write_parts)
+            command = shlex.join(writing.simulator_command(loaded, path))
+        else:
+            write_job(loaded, path)
     if json:
         say_json({"job": loaded.name, "path": str(path)})
     else:
         say(f"job {loaded.name} exported to {path}")
+        if command:
+            say(f"  run it with: {command}")
 
 
 def locate(runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE, json: Json = False) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from fltui.job.code import NO_CODE, Code, has_module
 from fltui.job.component import Part, ServerComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.job.job import Job, SiteApp
+from fltui.job.nvflare import reading
 from fltui.model import Params, as_params
 
 _T = TypeVar("_T")
@@ -78,13 +80,16 @@ class _ClientConfig(msgspec.Struct):
     task_result_filters: list[_Filters] = []
 
 
-def write_job(job: Job, folder: Path, *, durable: bool = False) -> Path:
+def write_job(
+    job: Job, folder: Path, *, durable: bool = False, write: Callable[[Job, Path], None] | None = None
+) -> Path:
     """Write `job` as `folder`, replacing an exported job that is there.
 
     Args:
         job: what to write.
         folder: where; the folder above is made where it is missing.
         durable: let the job survive a power cut.
+        write: what writes it into a folder that is not there yet; fltui's own layout if not given.
 
     Raises:
         BadInputError: `folder` holds something else, or a file cannot be copied.
@@ -95,7 +100,7 @@ def write_job(job: Job, folder: Path, *, durable: bool = False) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fltui-", dir=folder.parent) as beside:
             whole = Path(beside) / folder.name
-            _write_parts(job, whole)
+            (write or _write_parts)(job, whole)
             if durable:
                 sync_tree(whole)
             if folder.exists():
@@ -142,7 +147,8 @@ def load_job(folder: Path, *, job_code: bool = False) -> Job:
     if not sites and common is None:
         raise BadInputError(f"{folder / 'meta.json'}: deploy_map has no app for any site")
     mandatory = tuple(meta.mandatory_clients)
-    files = {} if server is everywhere else _files_in(server / "custom")
+    has_own = any(registry.own_classes(part) for part in workflow.parts)
+    files = _files_in(server / "custom") if has_own else {}
     return Job(meta.name, workflow, sites, common, meta.min_clients, mandatory, meta.require_signatures, files)
 
 
@@ -240,13 +246,14 @@ def _write_arrays(params: Params, config: Path, name: str) -> dict[str, str]:
 
 def _read_server(app: Path, *, may_run: bool) -> ServerComponent:
     path, code = app / "config" / _SERVER_CONFIG, Code(app / "custom", may_run)
-    config = _read_json(path, _ServerConfig)
+    document, model = reading.read_server(_read_json(path, object), path)
+    config = _converted(document, path, _ServerConfig)
     _refuse_components(config, path)
     if config.task_data_filters or config.task_result_filters:
         raise BadInputError(f"{path} has filters beside the workflow; those at the server are its argument 'filters'")
     if not config.workflows:
         raise BadInputError(f"{path} has no workflow, expected one or more")
-    workflows = [_create(named, path, code, place) for place, named in enumerate(config.workflows)]
+    workflows = [_create(named, path, code, place, model) for place, named in enumerate(config.workflows)]
     for workflow, named in zip(workflows, config.workflows, strict=True):
         if not isinstance(workflow, ServerComponent):
             raise BadInputError(f"{path}: {named.path} is not a workflow")
@@ -272,7 +279,7 @@ def _named_filters(config: _ClientConfig, path: Path) -> list[_Named]:
 def _read_site(app: Path) -> SiteApp:
     """A site's app. Filters that are the job's own code are made by the site alone, which runs that code anyway."""
     path = app / "config" / _CLIENT_CONFIG
-    config = _read_json(path, _ClientConfig)
+    config = _converted(reading.read_client(_read_json(path, object), path), path, _ClientConfig)
     _refuse_components(config, path)
     if len(config.executors) != 1:
         raise BadInputError(f"{path} has {len(config.executors)} executors, expected one")
@@ -310,11 +317,15 @@ def _refuse_components(config: _ServerConfig | _ClientConfig, path: Path) -> Non
         raise BadInputError(f"{path} names the component {component.path[:200]!r}, which is not registered")
 
 
-def _create(named: _Named, path: Path, code: Code, place: int = 0) -> Any:
+def _create(named: _Named, path: Path, code: Code, place: int = 0, given: dict[str, Params] | None = None) -> Any:
     args = dict(named.args)
     fields = sorted(registry.array_fields(named.path, str(path), code))
-    arrays = {name: _read_arrays(args.pop(name), path, _numbered(name, place)) for name in fields if name in args}
-    return registry.create(named.path, args, arrays, str(path), code)
+    arrays = dict(given or {})
+    arrays |= {name: _read_arrays(args.pop(name), path, _numbered(name, place)) for name in fields if name in args}
+    try:
+        return registry.create(named.path, args, arrays, str(path), code)
+    except RecursionError as error:
+        raise BadInputError(f"{path}: the components are nested too deep") from error
 
 
 def _read_arrays(files: Any, config: Path, name: str) -> Params:
@@ -332,6 +343,13 @@ def _read_arrays(files: Any, config: Path, name: str) -> Params:
         except RefusedError as error:
             raise BadInputError(f"initial model: {error}") from error
     return as_params(params)
+
+
+def _converted(document: Any, path: Path, kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(document, kind)
+    except MALFORMED as error:
+        raise BadInputError(f"{path} is malformed: {error}") from error
 
 
 def _write_json(document: msgspec.Struct, path: Path) -> None:

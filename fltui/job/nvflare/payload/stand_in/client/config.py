@@ -1,0 +1,5 @@
+"""Names that fltui has here."""
+
+from nvflare.client.config import ExchangeFormat, TransferType
+
+__all__ = ["ExchangeFormat", "TransferType"]
