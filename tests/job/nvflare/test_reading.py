@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fltui.job.job import Job
 from fltui.workflows.fedavg import FedAvg
 from fltui.workflows.fedprox import FedProx
 from tests.job.nvflare.exports import CODE, exported
-from tests.jobs import fltui
+from tests.jobs import fltui, started
 
 BUILT_IN = np.arange(1, 10, dtype=np.float32).reshape(3, 3)
 
@@ -89,6 +90,17 @@ def test_nvflares_own_example_runs_unchanged(tmp_path: Path, name: str) -> None:
     assert done.code == 0, done.err
     np.testing.assert_array_equal(done.model(), BUILT_IN + 3, strict=True)
     assert [event["round"] for event in done.of("round_finished")] == [0, 1, 2]
+
+
+def test_nvflares_own_example_is_served_to_clients_that_run_its_script(tmp_path: Path) -> None:
+    job = exported("2.9.0-recipe", tmp_path)
+    script = job / "app" / "custom" / "client.py"
+    with ExitStack() as stack:
+        for site in ("a", "b"):
+            stack.enter_context(started(tmp_path, "client", script, "--site", site, "--durability", "process"))
+        done = fltui(tmp_path, "server", job, "--sites", "a,b", "--durability", "process", "--json")
+    assert done.code == 0, done.err
+    np.testing.assert_array_equal(done.model(), BUILT_IN + 3, strict=True)
 
 
 def test_a_metric_that_no_script_knows_ends_no_run(tmp_path: Path) -> None:
