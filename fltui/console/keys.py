@@ -23,6 +23,7 @@ AREAS = {
     "exchange": "Exchange",
     "preview": "Exchange",
     "log": "Log",
+    "cross": "Cross-site",
 }
 """The first part of a binding's id, and what it is called."""
 

@@ -20,6 +20,7 @@ from fltui.console.host import Places
 from fltui.exchange.lock import hold
 from fltui.run.folder import RunFolder
 from tests.console.books import RUN, SITES, Book, failed, hello, weights
+from tests.console.evaluated import evaluated_book
 from tests.console.pilots import AnyPilot, event_count, followed, settled, until
 from tests.jobs import HELLO
 
@@ -111,6 +112,8 @@ PICTURES = {
     "failed": Picture((), failed),
     "traceback": Picture(("enter",), failed),
     "served": Picture((), _served),
+    "cross-site": Picture(("x", "down", "right"), evaluated_book),
+    "workflows": Picture(("3", "up", "up", "up", "up", "up"), evaluated_book),
     "help": Picture(("question_mark",), hello),
 }
 HOME = ("home", "home-empty", "home-filter", "job", "delete")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from fltui.console.arrays.files import Array, ArrayFile, Difference, dtype_text, shape_text
 from fltui.console.natural import natural
@@ -21,6 +21,9 @@ from fltui.exchange.layout import TaskId, is_site
 from fltui.exchange.manifest import ArrayEntry
 from fltui.model import ParamsType
 from fltui.run.events import ResultAccepted
+
+if TYPE_CHECKING:
+    from fltui.run.models import ModelAbout
 
 MODEL_LIMIT = 1 << 26
 """Bytes of the largest ``model.json`` that is read."""
@@ -34,13 +37,16 @@ class Shown:
     """What a person wants to see.
 
     Attributes:
-        kind: ``global`` is the model, ``change`` what a round made of it, ``result`` what a site sent, ``update`` what
-            a site made of the model it was sent.
-        site: of a result or an update.
+        kind: ``global`` is the model, ``change`` what a round made of it, ``group`` other arrays that belong to it,
+            such as an optimiser's momentum, ``own`` such a group that is a site's own model, ``result`` what a site
+            sent, ``update`` what a site made of the model it was sent.
+        site: of a result, an update or an own model.
+        group: name of the group.
     """
 
-    kind: Literal["global", "change", "result", "update"] = "global"
+    kind: Literal["global", "change", "group", "own", "result", "update"] = "global"
     site: str = ""
+    group: str = ""
 
     def __str__(self) -> str:
         match self.kind:
@@ -48,17 +54,29 @@ class Shown:
                 return self.site
             case "update":
                 return f"{self.site} \N{MINUS SIGN} global"
+            case "group":
+                return self.group
+            case "own":
+                return f"model of {self.site}"
         return self.kind
 
 
 GLOBAL_MODEL = Shown()
 
 
-def sources_of(view: RunView) -> list[Shown]:
-    """Everything there is to choose from, the sites in natural order."""
+def sources_of(view: RunView, groups: Iterable[str] = ()) -> list[Shown]:
+    """Everything there is to choose from, groups and sites in natural order.
+
+    Args:
+        view: the run.
+        groups: names of the groups that belong to its models, as far as they are known.
+    """
     sites = sorted(view.state.sites, key=natural)
+    named = [group for group in sorted(groups, key=natural) if group not in view.state.sites]
+    others = [Shown("group", group=group) for group in named]
+    others += [Shown("own", site, site) for site in sites if site in groups]
     pairs = [(Shown("result", site), Shown("update", site)) for site in sites]
-    return [GLOBAL_MODEL, Shown("change"), *(source for pair in pairs for source in pair)]
+    return [GLOBAL_MODEL, Shown("change"), *others, *(source for pair in pairs for source in pair)]
 
 
 class Place(Protocol):
@@ -85,27 +103,48 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """The global model that enters round `number`, in ``models/`` of the run folder.
+    """The global model that enters round `number`, in ``models/`` of the run folder; or a group of it.
 
     Attributes:
         models: that folder.
         number: of the model.
         words: what it is.
         digest: of the model, as far as it is known: another model of the same number has another.
+        group: name of the group; empty for the model itself.
     """
 
     models: Path
     number: int
     words: str
     digest: str
+    group: str = ""
 
     @property
-    def folder(self) -> Path:
-        """Where its files are."""
-        return self.models / f"round-{self.number:04}"
+    def parts(self) -> tuple[str, ...]:
+        """Where its files are, below that folder."""
+        folder = f"round-{self.number:04}"
+        return (folder, self.group) if self.group else (folder,)
 
     def entries(self) -> Mapping[str, ArrayEntry]:
         """See `Place.entries`."""
+        return self.entries_of(self.about())
+
+    def entries_of(self, about: ModelAbout) -> Mapping[str, ArrayEntry]:
+        """The same, of what was read.
+
+        Raises:
+            RefusedError: there is no such group.
+        """
+        if self.group and self.group not in about.groups:
+            raise RefusedError(f"there is no {self.group} with {self.words}")
+        return {safe(entry.name): entry for entry in (about.groups[self.group] if self.group else about.arrays)}
+
+    def about(self) -> ModelAbout:
+        """What its ``model.json`` says.
+
+        Raises:
+            FltuiError: it cannot be read.
+        """
         import msgspec  # with those below loaded here, NumPy among them: not with the console
 
         from fltui.exchange.npy import open_beneath, read_bytes
@@ -113,8 +152,8 @@ class ModelPlace:
 
         about = f"model.json of {self.words}"
         try:
-            with open_beneath(self.models, self.folder.name, "model.json", links=None) as fd:
-                found = msgspec.json.decode(read_bytes(fd, MODEL_LIMIT, about), type=ModelAbout)
+            with open_beneath(self.models, self.parts[0], "model.json", links=None) as fd:
+                return msgspec.json.decode(read_bytes(fd, MODEL_LIMIT, about), type=ModelAbout)
         except NotYetError as error:
             raise NotYetError(f"{self.words} is not in the run folder") from error
         except RefusedError as error:
@@ -123,16 +162,15 @@ class ModelPlace:
             raise NotYetError(f"{about} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:  # not JSON, not UTF-8, or not a model
             raise RefusedError(f"{about} cannot be read: {safe(str(error), 200)}") from error
-        return {safe(entry.name): entry for entry in found.arrays}
 
     def open(self, name: str, entry: ArrayEntry) -> ArrayFile:
         """See `Place.open`."""
         from fltui.exchange.npy import open_beneath  # see above
 
-        where = f"{name!r} of {self.words}"
+        where = f"{name!r} of {self.group and f'{self.group} with '}{self.words}"
         file = _plain_file(entry, where)
-        with open_beneath(self.models, self.folder.name, file, links=None) as fd:
-            return ArrayFile(os.dup(fd), where, str(self.folder / file))
+        with open_beneath(self.models, *self.parts, file, links=None) as fd:
+            return ArrayFile(os.dup(fd), where, str(self.models.joinpath(*self.parts, file)))
 
 
 @dataclass(frozen=True)
@@ -223,8 +261,9 @@ def plan(view: RunView, source: Shown) -> Plan | Gap:
     if number is None:
         return Gap(source, "no round has begun yet: there is no model to show")
     model = _model(view, number)
-    if source.kind == "global":
-        before = _model(view, number - 1) if number > view.state.start_round else None
+    if source.kind != "change":
+        model = replace(model, group=source.group)
+        before = replace(_model(view, number - 1), group=source.group) if number > view.state.start_round else None
         return Plan(source, model, model.words.removeprefix("the model "), base=before)
     if number - 1 not in view.state.rounds or number - 1 < view.state.start_round:
         return Gap(source, f"round {number} is not finished: it has changed nothing yet", f"in round {number}")
@@ -246,9 +285,12 @@ def _plan_result(view: RunView, source: Shown) -> Plan | Gap:
     result = found.accepted.get(site)
     if result is None:
         return Gap(source, _why_missing(view, site), when)
+    if not result.arrays:
+        return Gap(source, f"the result of {site} in round {number} holds metrics alone, and no arrays", when)
     place = ResultPlace(view.folder.store, view.exchange_folder, result, f"the result of {site} in round {number}")
     sent = _model(view, number)
-    sent = ModelPlace(sent.models, number, f"the model entering round {number}", sent.digest)
+    words, part = f"the model entering round {number}", found.started.part
+    sent = ModelPlace(sent.models, number, words, sent.digest, part)  # what the sites got in this round
     if result.params_type is ParamsType.DIFF:  # what was sent is the difference
         return Plan(source, place, f"{when}, sent as a difference", signed=True)
     if source.kind == "update":
@@ -284,6 +326,7 @@ class Loaded:
         base: how far it is away from what it came from, where that is on disk.
         dtype, shape: of the parameter's file, in words.
         problem: a harmless sentence if there is no array.
+        groups: names of the groups that belong to the model, as far as it was looked at.
     """
 
     plan: Plan
@@ -294,6 +337,7 @@ class Loaded:
     dtype: str = ""
     shape: str = ""
     problem: str = ""
+    groups: list[str] = field(default_factory=list)
 
 
 def load(what: Plan, parameter: str) -> Loaded:
@@ -305,12 +349,19 @@ def load(what: Plan, parameter: str) -> Loaded:
     """
     loaded = Loaded(what)
     try:
-        entries = what.shown.entries()
+        if isinstance(what.shown, ModelPlace):
+            about = what.shown.about()
+            loaded.groups = list(about.groups)
+            entries = what.shown.entries_of(about)
+        else:
+            entries = what.shown.entries()
         loaded.names = list(entries)
         if not entries:
             loaded.problem = f"{what.shown.words} has no parameters"
             if isinstance(what.shown, ModelPlace):
                 loaded.problem = f"{what.shown.words} is empty: the sites start from their own"
+                if what.shown.group:
+                    loaded.problem = f"{what.shown.group} has no arrays with {what.shown.words}"
             return loaded
         loaded.parameter = parameter if parameter in entries else loaded.names[0]
         entry = entries[loaded.parameter]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from fltui.console.runs.follow import Batch, Follower
 from fltui.console.runs.playback import Playback
+from fltui.console.runs.remarks import Remarks
 from fltui.console.runs.series import Series
 from fltui.console.runs.view import RunView
 from fltui.run.folder import RunFolder
 from fltui.run.logs import LogLine
-from fltui.run.state import RunState, apply
+from fltui.run.state import RunState
 
 _STILL = 30.0
 """Seconds after which a run that no engine of this machine holds is not taken for one that another machine writes."""
@@ -108,7 +109,7 @@ class Feed:
         self._source = source
         self.view.played = isinstance(source, Playback)
         self.view.chosen = None
-        self.view.state, self.view.series = RunState(), Series()
+        self.view.state, self.view.series, self.view.remarks = RunState(), Series(), Remarks()
         self.error, self.opened, self._moved = "", False, -_STILL
 
     def _take(self, batch: Batch, news: News) -> None:
@@ -116,14 +117,14 @@ class Feed:
         if batch.held is not None:
             self._held = batch.held
         if batch.opening is not None:
-            view.state, view.series, view.exchange = batch.opening.state, batch.opening.series, batch.opening.exchange
+            view.state, view.series, view.remarks = batch.opening.state, batch.opening.series, batch.opening.remarks
+            view.exchange = batch.opening.exchange
             news.anew, self.opened, self.error = True, True, ""
         elif batch.events:
             self._moved = time.monotonic()
         try:
             for event in batch.events:
-                view.state = apply(view.state, event)
-                view.series.add(event)
+                view.add(event)
         except KeyError as error:
             self.error = f"the journal is not of one run: round {error} does not start before it goes on"
         news.lines += batch.lines

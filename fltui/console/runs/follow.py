@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO, Protocol
 
+from fltui.console.runs.remarks import Remarks
 from fltui.console.runs.series import Series
 from fltui.console.safe import LONGEST, safe, safe_struct
 from fltui.errors import BadInputError
@@ -48,11 +49,13 @@ class Opening:
     Attributes:
         state: of the run; every text in it is harmless.
         series: its metrics.
+        remarks: what else is told of its rounds.
         exchange: path of the exchange folder as the journal has it, to open files there, not to be shown.
     """
 
     state: RunState = field(default_factory=RunState)
     series: Series = field(default_factory=Series)
+    remarks: Remarks = field(default_factory=Remarks)
     exchange: str = ""
 
 
@@ -166,6 +169,7 @@ class Follower:
             found = safe_struct(event)
             opening.state = apply(opening.state, found)
             opening.series.add(found)
+            opening.remarks.add(found)
         self._over = opening.state.status.is_finished
         return opening
 

@@ -44,8 +44,9 @@ class Line:
 class Series:
     """The metrics of a run, those that came first if there are more than `MOST_METRICS`.
 
-    A round that is begun again after an interruption takes back what came by round. What scripts logged by step stays:
-    it tells what they did, whether the round counted or not.
+    Those of a round in which the sites get another model than the global one are left aside: they are in the matrix of
+    a cross-site evaluation. A round that is begun again after an interruption takes back what came by round. What
+    scripts logged by step stays: it tells what they did, whether the round counted or not.
 
     Attributes:
         by_round: metric to source (a site, or `GLOBAL`) to its values, one a round.
@@ -56,11 +57,13 @@ class Series:
     by_round: dict[str, dict[str, Line]] = field(default_factory=dict)
     by_step: dict[str, dict[str, Line]] = field(default_factory=dict)
     left_out: int = 0
+    _aside: set[int] = field(default_factory=set)
 
     def add(self, event: AnyEvent) -> None:
         """Take an event in."""
         match event:
             case RoundStarted():
+                (self._aside.add if event.part else self._aside.discard)(event.round)
                 if event.attempt > 1:
                     for lines in self.by_round.values():
                         for line in lines.values():
@@ -80,6 +83,8 @@ class Series:
                     logged.add(max(-_LARGEST, min(step, _LARGEST)), event.value)
 
     def _add_round(self, metrics: Mapping[str, float], source: str, number: int) -> None:
+        if number in self._aside:
+            return
         for name, value in metrics.items():
             line = self._line(self.by_round, name, source)
             if line is not None:

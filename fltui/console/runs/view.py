@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fltui.console.runs.remarks import Remarks
 from fltui.console.runs.series import Series
+from fltui.run.events import AnyEvent
 from fltui.run.folder import RunFolder
-from fltui.run.state import RoundState, RunState
+from fltui.run.state import RoundState, RunState, apply
 
 
 @dataclass
@@ -18,6 +20,7 @@ class RunView:
         folder: where it lies.
         state: folded from its events so far; every text in it is harmless.
         series: its metrics so far.
+        remarks: what else is told of its rounds.
         chosen: the round a person walked to; None follows the newest.
         alive: whether it goes on: an engine on this machine holds it, its journal grows, or it is being played back.
         played: whether it is being played back.
@@ -27,10 +30,26 @@ class RunView:
     folder: RunFolder
     state: RunState = field(default_factory=RunState)
     series: Series = field(default_factory=Series)
+    remarks: Remarks = field(default_factory=Remarks)
     chosen: int | None = None
     alive: bool = False
     played: bool = False
     exchange: str = ""
+
+    def add(self, event: AnyEvent) -> None:
+        """Take in an event whose texts are harmless.
+
+        Raises:
+            KeyError: it is of a round that did not start.
+        """
+        self.state = apply(self.state, event)
+        self.series.add(event)
+        self.remarks.add(event)
+
+    @property
+    def metrics(self) -> list[str]:
+        """The names of the metrics of rounds, in the order in which they came up."""
+        return list(dict.fromkeys([*self.series.by_round, *self.remarks.cross_site.sheets]))
 
     @property
     def exchange_folder(self) -> Path:

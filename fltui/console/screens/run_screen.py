@@ -17,6 +17,7 @@ from fltui.console.pace import Pace
 from fltui.console.runs.feed import Feed
 from fltui.console.runs.invite import commands, invitation, missing_sites
 from fltui.console.runs.view import RunView
+from fltui.console.screens.cross_site import CrossSiteScreen
 from fltui.console.screens.question import Question
 from fltui.console.widgets.exchange import ExchangePanel
 from fltui.console.widgets.header import Banner, RunHeader
@@ -65,6 +66,7 @@ class RunScreen(Screen[None]):
         Binding("4", "panel('exchange')", "Exchange", id="run.exchange", group=_PANELS),
         Binding("5", "panel('log')", "Log", id="run.log", group=_PANELS),
         Binding("6", "panel('sites')", "Sites", id="run.sites", group=_PANELS),
+        Binding("x", "cross_site", "Cross-site", id="run.cross_site", tooltip="Every model on every site's data"),
         Binding("tab", "next_panel(1)", "Next panel", show=False, id="run.next_panel"),
         Binding("shift+tab", "next_panel(-1)", "Previous panel", show=False, id="run.previous_panel"),
         Binding("left", "walk(-1)", "Round before", id="run.round_before", group=_ROUNDS),
@@ -112,6 +114,7 @@ class RunScreen(Screen[None]):
         self._commands: dict[str, str] = {}
         self._wanted: list[str] = []
         self._doing = ""
+        self._crossed = False
 
     @property
     def folder(self) -> RunFolder:
@@ -161,10 +164,12 @@ class RunScreen(Screen[None]):
             self.query_one(LogPanel).clear()
         if news.lines:
             self.query_one(LogPanel).append(news.lines)
-        if news.steered:
+        crossed = bool(self.view.remarks.cross_site.models)
+        if news.steered or crossed != self._crossed:
+            self._crossed = crossed
             self.refresh_bindings()
-            if self.view.state.status is RunStatus.FAILED and not self.view.played:
-                self.call_after_refresh(self._focus_reason)
+        if news.steered and self.view.state.status is RunStatus.FAILED and not self.view.played:
+            self.call_after_refresh(self._focus_reason)
         if news.something:
             if not news.anew:  # after the opening comes its log, at once
                 self._pace.showing()
@@ -204,6 +209,8 @@ class RunScreen(Screen[None]):
             banner.show_text(_ORPHANED, "hint")
         elif state.status is RunStatus.PAUSED and state.reason:
             banner.show_text(f"paused: {state.reason}", "hint")
+        elif state.status is RunStatus.COMPLETED and state.reason:
+            banner.show_text(state.reason, "hint")
         else:
             banner.show_text(invitation(self._commands, len(self._wanted)), "hint")
 
@@ -280,6 +287,10 @@ class RunScreen(Screen[None]):
         """Filter the log, from wherever the focus is."""
         self.action_panel("log")
         self.query_one(LogPanel).action_filter()
+
+    def action_cross_site(self) -> None:
+        """Show the matrix of a cross-site evaluation."""
+        self.app.push_screen(CrossSiteScreen(self._host, self.view))
 
     def _focus_in(self, panel: Widget) -> None:
         target = next((widget for widget in panel.walk_children(Widget) if widget.focusable), None)
@@ -452,6 +463,8 @@ class RunScreen(Screen[None]):
                 return played
             case "speed":
                 return played
+            case "cross_site":
+                return bool(self.view.remarks.cross_site.models)
             case "live":
                 return played or self.view.chosen is not None
             case "resume":

@@ -10,10 +10,14 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
+from fltui.console.runs.remarks import spent_text
 from fltui.console.runs.view import RunView
 from fltui.console.words import clock_text, short_id, state_words
+from fltui.run.events import RunStatus
 
 _SHORTEST_BAR = 8
+_LONGEST_STAGES = 40
+"""Cells of the names of workflows; of more, the one that runs is named with its number."""
 
 
 class RunHeader(Widget):
@@ -59,10 +63,12 @@ class RunHeader(Widget):
             (4, Content.styled(short_id(view.folder), "$text-muted")),
             (0, Content.styled(f"{glyph} {word}", f"bold {self._STYLES[style]}")),
             (1, Content.styled(self._note, "reverse")),
+            (4, Content(_stage(view))),
             (1, Content(_rounds(view))),
             (5, Content(f"{_fraction(view):.0%}" if state.total_rounds else "")),
             (3, Content(clock_text(self._elapsed))),
             (2, Content(_sites(view))),
+            (3, Content(spent_text(state.spent) if state.spent else "")),
         ]
         parts = [(rank, part) for rank, part in parts if part.plain]
         room = self.size.width
@@ -94,12 +100,25 @@ def _rounds(view: RunView) -> str:
     return f"round {view.newest} of {state.total_rounds}"
 
 
+def _stage(view: RunView) -> str:
+    """Which of several workflows runs, behind those that are over: ``FedAvg ✓ → CrossSiteEval``."""
+    names, state = view.state.workflow.split(", "), view.state
+    if len(names) < 2:
+        return ""
+    over = len(names) if state.status is RunStatus.COMPLETED else min(state.stages, len(names) - 1)
+    words = [f"{name} ✓" for name in names[:over]] + names[over : over + 1]
+    text = " → ".join(words)
+    return text if len(text) <= _LONGEST_STAGES else f"{min(over + 1, len(names))}/{len(names)} {words[-1]}"
+
+
 def _sites(view: RunView) -> str:
     found = view.state.rounds.get(view.newest) if view.newest is not None else None
     if found is None:
         present = sum(site.state not in ("expected", "lost") for site in view.state.sites.values())
         return f"{present}/{len(view.state.sites)} sites here" if view.state.sites else ""
-    return f"{len(found.accepted)}/{len(found.started.sites)} sites"
+    asked, all_sites = len(found.started.sites), len(view.state.sites)
+    some = f" of {all_sites}" if asked < sum(site.state != "lost" for site in view.state.sites.values()) else ""
+    return f"{len(found.accepted)}/{asked}{some} sites"
 
 
 def _fraction(view: RunView) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.message import Message
+from textual.widgets import Static
 
 from fltui.console.amounts import duration_text, value_text
+from fltui.console.runs.remarks import spent_text
 from fltui.console.runs.series import GLOBAL
 from fltui.console.runs.view import RunView
 from fltui.console.widgets.columns import Column
@@ -22,11 +25,15 @@ _DIGEST = 8
 
 
 class RoundsPanel(Panel):
-    """A row per round; the one that the other panels show is marked with ``▸``."""
+    """A row per round; the one that the other panels show is marked with ``▸``, the best model's with ``★``.
+
+    What is said of the highlighted round stands below the table.
+    """
 
     DEFAULT_CSS = """
     RoundsPanel { layout: vertical; }
     RoundsPanel > Table { height: 1fr; }
+    RoundsPanel > Static { display: none; height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
     """
 
     class Chosen(Message):
@@ -44,11 +51,14 @@ class RoundsPanel(Panel):
         self._numbers: list[int] = []
         self._keys: list[str] = []
         self._metrics: list[str] = []
+        self._varied = self._judged = False
         self._table = Table(_columns([]), placeholder="no round has begun yet", select_on_click=True)
+        self._said = Static(markup=False)
 
     def compose(self) -> ComposeResult:
-        """The table."""
+        """The table, and what is said of the highlighted round."""
         yield self._table
+        yield self._said
 
     def copied(self) -> str:
         """The whole digest of the model that the highlighted round made, or began with."""
@@ -68,16 +78,20 @@ class RoundsPanel(Panel):
         follows = self._table.cursor >= len(self._keys) - 1
         self._learn_rounds(state)
         self._metrics = _metrics_of(view)
-        self._table.set_columns(_columns(self._metrics))
+        self._varied, self._judged = view.remarks.varied, view.remarks.judged
+        self._table.set_columns(_columns(self._metrics, varied=self._varied, judged=self._judged))
         self._table.set_keys(self._keys, self._row)
         if walked and view.chosen is not None:
             self._table.go_to_key(str(view.chosen))
         elif walked or follows:
             self._table.go_to(len(self._keys) - 1)
+        self._show_best()
+        self._show_said()
 
     def on_table_highlighted(self, event: Table.Highlighted) -> None:
-        """Nobody else needs to know."""
+        """Say what there is to say of the round."""
         event.stop()
+        self._show_said()
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Ask for the round to be shown everywhere."""
@@ -102,8 +116,39 @@ class RoundsPanel(Panel):
         if view is None or found is None:
             return Row(self._keys[place], ())
         number = self._numbers[place]
-        head = Cell(f"{'▸' if number == view.round else ' '} {number}", "strong" if number == view.round else "")
-        return Row(self._keys[place], (head, *_answers(found), *_outcome(view, found), *self._values(found)))
+        here, best = number == view.round, view.state.best
+        star = "★" if best is not None and best.round == number else " "
+        head = Cell(f"{'▸' if here else ' '}{star}{number}", "strong" if here else "")
+        task = [_task(found)] if self._varied else []
+        counted = [_counted(found)] if self._judged else []
+        cells = (head, *task, *_answers(found), *counted, *_outcome(view, found), *self._values(found))
+        return Row(self._keys[place], cells)
+
+    def _show_best(self) -> None:
+        """Explain the mark, and tell how much privacy the run has spent."""
+        state = self._state
+        parts = []
+        if state is not None and state.best is not None:
+            parts.append(f"★ best model entered round {state.best.round}: {state.best.metric} {state.best.value:.4g}")
+        if state is not None and state.spent is not None:
+            parts.append(spent_text(state.spent))
+        self.border_subtitle = Content(" · ".join(parts)).markup
+
+    def _show_said(self) -> None:
+        view, found = self._view, self._round_at(self._table.cursor)
+        said = []
+        if view is not None and found is not None:
+            number = found.started.round
+            note, spent = view.remarks.notes.get(number, ""), view.remarks.spent.get(number)
+            said = [note] if note else []
+            if spent is not None and spent != view.state.spent:  # that of the whole run stands in the border
+                said.append(f"{spent_text(spent)} spent by then")
+            if said:
+                said[0] = f"round {number}: {said[0]}"
+        text = "; ".join(said)
+        self._said.display = bool(text)
+        if text:
+            self._said.update(Content(text))
 
     def _values(self, found: RoundState) -> list[Cell]:
         done = found.finished
@@ -112,6 +157,21 @@ class RoundsPanel(Panel):
             *(Cell("" if value is None else value_text(value)) for value in values),
             Cell(done.model[:_DIGEST] if done else "", "muted"),
         ]
+
+
+def _task(found: RoundState) -> Cell:
+    """What the sites were asked, and with whose model if it is not the global one."""
+    started = found.started
+    text = f"{started.task_name} {started.part}" if started.part else started.task_name
+    return Cell(text, "" if text == "train" else "accent")
+
+
+def _counted(found: RoundState) -> Cell:
+    """How many of the accepted results have a weight in the new model, where not all have."""
+    done = found.finished
+    weights = done.weights.values() if done is not None else ()
+    counted = sum(1 for weight in weights if weight)
+    return Cell("" if counted == len(weights) else str(counted), "warning")
 
 
 def _answers(found: RoundState) -> list[Cell]:
@@ -156,14 +216,18 @@ def _is_left(view: RunView, found: RoundState) -> bool:
 
 def _metrics_of(view: RunView) -> list[str]:
     """The metrics of finished rounds, in the order in which they came up."""
-    return [name for name, lines in view.series.by_round.items() if GLOBAL in lines][:_METRICS]
+    return [name for name in view.metrics if GLOBAL in view.series.by_round.get(name, (GLOBAL,))][:_METRICS]
 
 
-def _columns(metrics: list[str]) -> list[Column]:
+def _columns(metrics: list[str], *, varied: bool = False, judged: bool = False) -> list[Column]:
+    task = [Column("task", "task", least=15, most=20, rank=2)] if varied else []
+    counted = [Column("counted", "counted", 7, "right", rank=2)] if judged else []
     return [
         Column("round", "  round", 7),
+        *task,
         Column("answered", "sites", 7, "right"),
         Column("rejected", "rejected", 8, "right", rank=4),
+        *counted,
         Column("first", "first", 7, "right", rank=5),
         Column("last", "last", 7, "right", rank=5),
         Column("aggregation", "aggr", 7, "right", rank=7),

@@ -56,7 +56,7 @@ class SiteLine:
         seconds: from the round's start until its answer, or until now; None if unknown.
         metrics: by name.
         fresh: whether the metrics are of that round.
-        count: results that counted; of a past round, the weight in the mean.
+        count: results that counted; of a past round, the weight in its model.
         reason: why it is lost or rejected.
     """
 
@@ -90,8 +90,13 @@ def _live_line(view: RunView, name: str, site: SiteState) -> SiteLine:
     training = site.state == "training"
     if training and view.state.status.is_finished:
         state, training = _SILENT, False
+    elif training and found is not None and found.finished is not None:
+        state, training = _SILENT, False  # it may train on, but nobody waits for it
     elif site.state == "lost" and site.dropped:
         state = _DROPPED
+    passed = site.state in ("ready", "sent", "rejected") and _is_passed_over(view, name)
+    if passed:
+        return SiteLine(name, *_NOT_ASKED, site.round, None, site.metrics, fresh=False, count=str(site.results))
     seconds = _seconds(found, name)
     if training and found is not None:
         seconds = _waiting(view, found)
@@ -107,10 +112,17 @@ def _live_line(view: RunView, name: str, site: SiteState) -> SiteLine:
     )
 
 
+def _is_passed_over(view: RunView, name: str) -> bool:
+    """Whether the newest round asks others, and not this site."""
+    newest = view.state.rounds.get(view.newest) if view.newest is not None else None
+    return newest is not None and name not in newest.started.sites
+
+
 def _past_line(found: RoundState, name: str) -> SiteLine:
     number = found.started.round
     if (accepted := found.accepted.get(name)) is not None:
-        count = f"{accepted.weight:.6g}"
+        weights = found.finished.weights if found.finished is not None else {}
+        count = f"{weights.get(name, accepted.weight):.6g}"
         return SiteLine(name, *_ANSWERED, number, _seconds(found, name), accepted.metrics, count=count)
     if (rejected := found.rejected.get(name)) is not None:
         return SiteLine(name, *_STATES["rejected"], number, _seconds(found, name), reason=rejected.reason)
@@ -183,7 +195,7 @@ class SitesPanel(Panel):
         known = list(state.sites)
         if known != self._known:
             self._known, self._names = known, sorted(known, key=natural)
-        self._metrics = list(view.series.by_round)[:_METRICS]
+        self._metrics = view.metrics[:_METRICS]
         longest = max(map(len, self._names), default=4)
         self._table.set_columns(_columns(self._metrics, past=_is_past(view), longest=longest))
         self._table.set_keys(self._names, self._row)

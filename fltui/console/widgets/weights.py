@@ -113,6 +113,7 @@ class WeightsPanel(Panel):
         self._wanted: tuple[Plan | Gap, str] | None = None
         self._loading = False
         self._loaded: Loaded | None = None
+        self._groups: dict[str, None] = {}
         self._gap = Gap(GLOBAL_MODEL, "no round has begun yet: there is no model to show")
         self._known = Findings()
         self._remembered = Remembered()
@@ -216,6 +217,7 @@ class WeightsPanel(Panel):
         another = self._loaded is not None and self._loaded.parameter not in ("", loaded.parameter)
         self.workers.cancel_group(self, "count")
         self._loaded, self._known = loaded, event.known
+        self._groups.update(dict.fromkeys(loaded.groups))
         if array is None:
             self._say(loaded.problem)
         else:
@@ -398,7 +400,7 @@ class WeightsPanel(Panel):
     def action_next_source(self, step: int) -> None:
         """The source after or before, around at both ends."""
         if self._view is not None:
-            found = sources_of(self._view)
+            found = sources_of(self._view, self._groups)
             place = found.index(self._source) if self._source in found else 0
             self._set_source(found[(place + step) % len(found)])
 
@@ -422,7 +424,7 @@ class WeightsPanel(Panel):
         if what == "view":
             choose(self, "View", list(VIEWS), VIEWS.index(self._shown_as), lambda place: self._set_view(VIEWS[place]))
         elif what == "source" and self._view is not None:
-            found = sources_of(self._view)
+            found = sources_of(self._view, self._groups)
             place = found.index(self._source) if self._source in found else 0
             choose(self, "Source", list(map(str, found)), place, lambda place: self._set_source(found[place]))
         elif what == "parameter" and self._loaded is not None and self._loaded.parameter:

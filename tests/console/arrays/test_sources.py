@@ -17,7 +17,8 @@ from fltui.console.safe import safe_struct
 from fltui.exchange.manifest import ArrayEntry
 from fltui.exchange.npy import write_array
 from fltui.model import ParamsType
-from fltui.run.events import ResultAccepted, SiteLost
+from fltui.run.events import ResultAccepted, RoundStarted, SiteLost
+from fltui.run.models import Models
 from tests.console.books import Book, hello, weights
 
 CHANGE = Shown("change")
@@ -338,3 +339,63 @@ def test_a_parameter_is_kept_where_there_is_one_of_that_name(tmp_path: Path) -> 
     assert shown(view, RESULT).parameter == "a"
     assert shown(view, RESULT, "numpy_key").parameter == "numpy_key"
     assert why(view, UPDATE) == "the model entering round 2 has no parameter 'a'"
+
+
+def grouped_book(tmp_path: Path) -> Book:
+    """A run whose last model has an optimiser's momentum, and the own model of a site."""
+    book = hello(tmp_path, 2, end=False)
+    models = Models(book.folder.models, durable=False)
+    for number, plus in ((1, 1), (2, 3)):
+        with models.new(number, ["numpy_key"]) as new:
+            new.add_all({"numpy_key": weights(plus)}, {"momentum": {"numpy_key": weights(plus * 10)}})
+            if number == 2:
+                new.group("site-0", ["numpy_key"]).add("numpy_key", weights(50))
+                new.group("empty", [])
+    return book
+
+
+def test_groups_of_the_model_are_sources_after_the_change(tmp_path: Path) -> None:
+    view = looked_at(grouped_book(tmp_path))
+    groups = shown(view, GLOBAL_MODEL).groups
+    assert sorted(groups) == ["empty", "momentum", "site-0"]
+    assert [str(source) for source in sources_of(view, groups)[:6]] == [
+        "global",
+        "change",
+        "empty",
+        "momentum",
+        "model of site-0",
+        "site-0",
+    ]
+
+
+def test_a_group_is_read_from_its_own_folder_and_told_how_far_it_moved(tmp_path: Path) -> None:
+    view = looked_at(grouped_book(tmp_path))
+    found = shown(view, Shown("group", group="momentum"), "numpy_key")
+    np.testing.assert_array_equal(numbers(found).reshape(3, 3), weights(30))
+    assert found.base is not None
+    assert found.base.read(0, 9).tolist() == [20.0] * 9
+    own = shown(view, Shown("own", "site-0", "site-0"))
+    np.testing.assert_array_equal(numbers(own).reshape(3, 3), weights(50))
+    assert own.base is None
+
+
+def test_a_group_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
+    book = grouped_book(tmp_path)
+    own = Shown("own", "site-0", "site-0")
+    assert why(looked_at(book, chosen=0), own) == "there is no site-0 with the model after round 0"
+    assert why(looked_at(book), Shown("group", group="empty")) == "empty has no arrays with the model after round 1"
+
+
+def test_a_result_of_metrics_alone_says_so(tmp_path: Path) -> None:
+    book = hello(tmp_path)
+    view = looked_at(book)
+    change_result(book, view, arrays=[])
+    for source in (RESULT, UPDATE):
+        assert why(view, source) == "the result of site-0 in round 2 holds metrics alone, and no arrays"
+
+
+def test_an_update_is_of_what_the_sites_got_in_the_round(tmp_path: Path) -> None:
+    book = grouped_book(tmp_path)
+    book.write(RoundStarted(round=2, task_name="train", sites=["site-0"], model="a" * 64, part="site-0"))
+    book.answer("site-0", 2, weights(51))
+    assert numbers(shown(looked_at(book), UPDATE)).tolist() == [1.0] * 9

@@ -21,14 +21,17 @@ def _jobs(folders: list[Path]) -> list[JobEntry]:
 
 
 def test_jobs_are_found_in_folders_and_as_themselves(tmp_path: Path) -> None:
-    assert [entry.path for entry in _jobs([HELLO.parent])] == [HELLO_JOB]
+    jobs = {entry.name: entry.path for entry in _jobs([HELLO.parent])}
+    folders = {path.name for path in HELLO.parent.iterdir() if path.is_dir() and list(path.glob("*.py"))}
+    assert jobs.keys() == folders  # each is listed, whatever scripts stand beside its job
+    assert jobs[HELLO.name] == HELLO_JOB
     assert [entry.path for entry in _jobs([HELLO])] == [HELLO_JOB]
     assert [entry.path for entry in _jobs([HELLO_JOB])] == [HELLO_JOB]
     assert _jobs([tmp_path, tmp_path / "missing"]) == []
 
 
 def test_a_job_found_twice_is_listed_once() -> None:
-    assert len(_jobs([HELLO, HELLO.parent, HELLO_JOB])) == 1
+    assert len(_jobs([HELLO, HELLO.parent, HELLO_JOB])) == len(_jobs([HELLO.parent]))
 
 
 def test_a_job_folder_is_a_job(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from fltui.console.runs.series import GLOBAL, MOST_METRICS, Line, Series
 from fltui.run.events import AnyEvent, MetricLogged, RoundStarted
+from tests.console.evaluated import evaluation, trained
 from tests.run.journals import accepted, rejected, round_finished, round_started, whole_run
 
 
@@ -102,3 +103,9 @@ def test_of_any_number_of_metrics_the_first_are_kept_and_the_values_of_the_other
     assert len(series.by_step) == MOST_METRICS
     assert series.left_out == 5
     assert points(series.by_step["m0"]) == {"site-1": [(0, 1), (1, 2)]}
+
+
+def test_values_of_other_models_than_the_global_one_are_left_aside() -> None:
+    series = series_of(*trained(), *evaluation())
+    assert points(series.by_round["accuracy"])[GLOBAL] == [(0, 0.4), (1, 0.4 - 0.1), (6, 0.6 + 0.05 * 3)]
+    assert [x for x, _ in points(series.by_round["loss"])["site-1"]] == [6]

@@ -16,6 +16,7 @@ from fltui.console.config import Config
 from fltui.console.keys import AREAS, all_bindings, binding_ids, keys_of
 from fltui.console.screens.help import HelpScreen
 from tests.console.books import hello
+from tests.console.evaluated import evaluated_book
 from tests.console.pilots import console, event_count, followed, settled
 
 MODAL = ("question", "help", "job", "chooser")
@@ -62,6 +63,11 @@ async def test_every_binding_of_both_screens_is_in_help(tmp_path: Path) -> None:
         told |= {key.binding.id or "" for key in keys_of(pilot.app.screen)}
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         await followed(pilot, event_count(book.folder))
+        told |= {key.binding.id or "" for key in keys_of(pilot.app.screen)}
+    crossed = evaluated_book(tmp_path / "other")
+    async with console(tmp_path, crossed.folder).run_test(size=(120, 36)) as pilot:
+        await followed(pilot, event_count(crossed.folder))
+        await pilot.press("x")
         told |= {key.binding.id or "" for key in keys_of(pilot.app.screen)}
     assert told == {name for name in binding_ids() if name.partition(".")[0] not in MODAL}
 

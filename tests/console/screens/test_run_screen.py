@@ -21,8 +21,9 @@ from fltui.exchange.lock import hold
 from fltui.run import control
 from fltui.run.events import RunPaused, RunStatus
 from fltui.run.folder import RunFolder
+from fltui.run.models import Models
 from tests.console.books import RUN, Book, failed, hello, weights
-from tests.console.pilots import AnyPilot, console, event_count, followed, until
+from tests.console.pilots import AnyPilot, console, event_count, followed, settled, until
 
 
 async def _open(pilot: AnyPilot, book: Book) -> RunScreen:
@@ -222,6 +223,27 @@ async def test_a_failed_run_says_why_and_enter_goes_to_the_traceback(tmp_path: P
         await pilot.press("enter")
         assert screen.query_one(LogPanel).has_focus_within
         assert "Traceback (most recent call last)" in screen.query_one(LogPanel).copied()
+
+
+async def test_groups_of_the_model_can_be_chosen_once_it_was_looked_at(tmp_path: Path, ended: Book) -> None:
+    with Models(ended.folder.models, durable=False).new(3, ["numpy_key"]) as new:
+        new.add_all({"numpy_key": weights(3)}, {"momentum": {"numpy_key": weights(70)}})
+    async with console(tmp_path, ended.folder).run_test(size=(120, 36)) as pilot:
+        panel = (await _open(pilot, ended)).query_one(WeightsPanel)
+        await pilot.press("s", "s")
+        await settled(pilot)
+        assert (str(panel.source), panel.copied()) == ("momentum", "numpy_key[0, 0] = 71.0")
+        await pilot.press("left", "p")
+        await settled(pilot)
+        assert (str(panel.source), panel.copied()) == ("momentum", "")
+
+
+async def test_a_run_that_ended_early_says_why(tmp_path: Path) -> None:
+    book = hello(tmp_path / "runs", 2, end=False)
+    book.finish(reason="ended after round 1: accuracy >= 6 holds", rounds=2)
+    async with console(tmp_path, book.folder).run_test(size=(80, 24)) as pilot:
+        banner = (await _open(pilot, book)).query_one(Banner)
+        assert (banner.text, banner.has_class("-hint")) == ("ended after round 1: accuracy >= 6 holds", True)
 
 
 async def test_a_failed_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

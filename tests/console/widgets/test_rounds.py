@@ -8,13 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from fltui.console.runs.view import RunView
 from fltui.console.widgets.rounds import RoundsPanel
 from fltui.console.widgets.table import Table
 from fltui.run.events import AnyEvent, RunStatus
 from fltui.run.folder import RunFolder
-from fltui.run.state import RoundState, RunState, apply
+from fltui.run.state import RoundState, RunState
+from tests.console.evaluated import begun, evaluation, trained
 from tests.run import journals
 
 
@@ -48,8 +50,7 @@ def more(view: RunView, *events: AnyEvent) -> None:
     """Let more happen, a second apart."""
     for event in events:
         at = float(view.state.events)
-        view.state = apply(view.state, msgspec.structs.replace(event, monotonic=100 + at))
-        view.series.add(event)
+        view.add(msgspec.structs.replace(event, monotonic=100 + at))
 
 
 def rounds(first: int, end: int) -> list[AnyEvent]:
@@ -116,6 +117,39 @@ async def test_a_running_round_tells_what_is_known_and_a_left_one_that_it_is() -
         more(view, journals.finished(RunStatus.FAILED, "no quorum"))
         app.panel.show_run(view)
         assert shown(app)[1][-1] == "unfinished"
+
+
+async def test_what_a_round_is_how_many_counted_and_the_best_model_are_told() -> None:
+    app = RoundsApp()
+    async with app.run_test(size=(76, 16)) as pilot:
+        app.panel.show_run(seen(*begun(), *trained(), *evaluation()))
+        await pilot.pause()
+        found = [row[:5] for row in shown(app)]
+        assert found[:4] == [
+            ["round", "task", "sites", "counted", "total"],
+            ["★0", "train", "3/3", "1", "0.12"],
+            ["1", "train", "3/3", "1", "0.12"],
+            ["2", "submit_model", "3/3", "0.12", "s"],
+        ]
+        assert [row[1:3] for row in found[4:7]] == [["validate", f"site-{number}"] for number in range(3)]
+        assert found[7][:4] == ["▸", "6", "validate", "3/3"]
+        assert app.panel.border_subtitle == "★ best model entered round 0: accuracy 0.4 · ε 2.5 (δ 1e-05)"
+
+
+async def test_what_is_said_of_the_highlighted_round_stands_below() -> None:
+    app = RoundsApp()
+    async with app.run_test(size=(100, 16)) as pilot:
+        app.panel.show_run(seen(*begun(), *trained(), *evaluation()))
+        await pilot.pause()
+        said = app.panel.query_one(Static)
+        assert not said.display
+        await pilot.press("home")
+        await pilot.pause()
+        assert str(said.render()) == "round 0: ε 1.5 (δ 1e-05) spent by then"
+        await pilot.press("down")
+        await pilot.pause()
+        gave = "site-2 gave no model, which is therefore not evaluated"
+        assert str(said.render()) == f"round 1: {gave}; FedAvg is over: accuracy >= 0.4 holds"
 
 
 async def test_enter_chooses_the_round_under_the_cursor() -> None:

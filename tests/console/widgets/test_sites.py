@@ -16,7 +16,7 @@ from fltui.console.runs.view import RunView
 from fltui.console.safe import safe_struct
 from fltui.console.widgets.sites import SitesPanel, line_of
 from fltui.console.widgets.table import Table
-from fltui.run.events import AnyEvent, ModelSaved, RunStatus, SiteJoined, SiteLost
+from fltui.run.events import AnyEvent, ModelSaved, RoundStarted, RunStatus, SiteJoined, SiteLost
 from fltui.run.folder import RunFolder
 from fltui.run.state import apply
 from tests.run import journals
@@ -127,6 +127,31 @@ def test_a_past_round_is_shown_as_it_was() -> None:
     assert (three.word, three.round) == ("not asked", 0)
     view.chosen = 1
     assert line_of(view, "site-2").word == "training"
+
+
+def test_who_is_not_asked_in_the_round_is_said_not_to_be() -> None:
+    one = RoundStarted(round=1, task_name="train", sites=["site-2"], model="a" * 64)
+    view = seen(*begun(), journals.accepted("site-1"), journals.accepted("site-2"), journals.round_finished(), one)
+    more(view, journals.asked("site-2", 1))
+    assert states(view) == [("–", "not asked"), ("◐", "training")]  # noqa: RUF001 - a dash
+    line = line_of(view, "site-1")
+    assert (line.round, line.seconds, line.fresh, line.metrics) == (0, None, False, {"accuracy": 0.5})
+
+
+def test_nobody_waits_for_a_site_whose_round_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = RoundStarted(round=1, task_name="train", sites=["site-1"], model="a" * 64)
+    view = seen(*begun(), journals.accepted("site-1"), journals.round_finished(sites=["site-1"]), other)
+    view.alive = True
+    monkeypatch.setattr("fltui.console.widgets.sites.time.time", lambda: 1e9)
+    line = line_of(view, "site-2")
+    assert (line.word, line.seconds) == ("no answer", None)
+
+
+def test_the_weight_of_a_past_round_is_that_in_its_model() -> None:
+    judged = msgspec.structs.replace(journals.round_finished(), weights={"site-1": 0.0, "site-2": 1.0})
+    view = seen(*begun(), journals.accepted("site-1"), journals.accepted("site-2"), judged, journals.round_started(1))
+    view.chosen = 0
+    assert [line_of(view, name).count for name in ("site-1", "site-2")] == ["0", "1"]
 
 
 def test_who_did_not_answer_in_a_past_round_is_said_to_be_silent() -> None:
