@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fltui.errors import BadInputError
+from fltui.job.code import close_code
 from fltui.job.folder import load_job
 from fltui.job.handover import Handover, Runner, in_own_python, job_of_script
 from fltui.job.job import Job
@@ -32,7 +33,10 @@ def open_job(path: Path, runner: Runner = in_own_python, *, job_code: bool = Fal
         return
     with scratch_folder("fltui-job") as temporary:
         folder, note = job_of_script(place, temporary, runner)
-        yield load_job(folder, job_code=True), note
+        try:
+            yield load_job(folder, job_code=True), note
+        finally:
+            close_code(temporary)
 
 
 def find_job(path: Path) -> Path:
@@ -47,6 +51,8 @@ def find_job(path: Path) -> Path:
         return path
     folders = [entry for entry in sorted(path.iterdir()) if (entry / "meta.json").is_file()]
     scripts = [entry for entry in sorted(path.glob("*.py")) if entry.is_file() and "FedJob" in _text(entry)]
+    if len(scripts) > 1:  # such as one that compares several runs of the job
+        scripts = [script for script in scripts if script.name == "job.py"] or scripts
     found = scripts or folders
     if len(found) != 1:
         what = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -226,11 +226,13 @@ class ModelChosen(Event, frozen=True, kw_only=True):
     Attributes:
         metric: by which it is the best.
         value: of the metric.
+        goal: whether more of it is better (``max``) or less (``min``).
     """
 
     round: int
     metric: str
     value: float
+    goal: Literal["max", "min"] = "max"
 
 
 class WorkflowFinished(Event, frozen=True, kw_only=True):

@@ -60,7 +60,7 @@ def write_metrics(path: Path, state: RunState) -> MetricsTable:
     """
     table = MetricsTable(path)
     for number, found in state.rounds.items():
-        if found.finished is not None:
+        if found.finished is not None and not found.started.part:
             for site in sorted(found.finished.weights):
                 table.add(number, site, found.accepted[site].metrics)
             table.add(number, "", found.finished.metrics)

@@ -111,7 +111,7 @@ class RunFederation:
     def best(self) -> Best | None:
         """See `Federation.best`."""
         found = self.state.best
-        return Best(found.round, found.metric, found.value) if found else None
+        return Best(found.round, found.metric, found.value, found.goal) if found else None
 
     def last_counted(self, site: str) -> int | None:
         """See `Federation.last_counted`."""
@@ -238,9 +238,10 @@ class RunFederation:
             )
         )
         self.clear_scratch()
-        for answer in answers:
-            self.metrics.add(request.round, answer.site, answer.metrics)
-        self.metrics.add(request.round, "", metrics)
+        if not request.part:  # those of other models are in the table of their workflow
+            for answer in answers:
+                self.metrics.add(request.round, answer.site, answer.metrics)
+            self.metrics.add(request.round, "", metrics)
         self.retention.finished(round_)
         self.state.forget(request.round - _REMEMBERED)
         return model
@@ -267,7 +268,7 @@ class RunFederation:
     def choose_best(self, best: Best) -> None:
         """See `Federation.choose_best`."""
         if best != self.best:
-            self.journal.append(ModelChosen(round=best.round, metric=best.metric, value=best.value))
+            self.journal.append(ModelChosen(round=best.round, metric=best.metric, value=best.value, goal=best.goal))
         self.models.point("best", best.round)
         self.retention.chosen(best.round)
 

@@ -23,8 +23,8 @@ from fltui.workflows.aggregating import judge, write_next
 from fltui.workflows.filtering import aggregate_change, checked, send_filtered, take_filtered
 from fltui.workflows.sampling import check_sampling, draw, sample_size
 from fltui.workflows.starting import check_count, check_seconds, initial_model
-from fltui.workflows.stopping import Condition, Goal, is_better
-from fltui.workflows.workflow import Answer, Best, Federation, Request, Workflow
+from fltui.workflows.stopping import Condition, is_better
+from fltui.workflows.workflow import Answer, Best, Federation, Goal, Request, Workflow
 
 _LARGEST_FACTOR = 1e6
 
@@ -275,7 +275,7 @@ class FedAvg(Workflow):
             note = f"{', '.join(lacking)} sent no metric {metric!r}; the mean is that of the others"
             federation.note(request.round, note)
         if request.entries and (best is None or is_better(metrics[metric], best.value, self.key_metric_goal)):
-            federation.choose_best(Best(request.round, metric, metrics[metric]))
+            federation.choose_best(Best(request.round, metric, metrics[metric], self.key_metric_goal))
 
     def _best(self, federation: Federation) -> Best | None:
         """The best model by this workflow's own metric; one before it may have had another."""

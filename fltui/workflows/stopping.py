@@ -7,11 +7,9 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from fltui.errors import BadInputError
-
-Goal = Literal["max", "min"]
+from fltui.workflows.workflow import Goal
 
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

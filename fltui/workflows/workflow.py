@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import structs
 
@@ -20,6 +20,8 @@ from fltui.model import Params, ParamsType, grouped
 from fltui.run.models import ModelWriter, StoredModel
 
 NO_PARAMS: Mapping[str, Params] = {}
+
+Goal = Literal["max", "min"]
 
 Choose = Callable[[tuple[str, ...]], tuple[str, ...]]
 """Of the sites that are there, by name, those that are asked, in the order in which they get their tasks."""
@@ -256,11 +258,13 @@ class Best:
         round: the round that it entered; its metrics are those of that round.
         metric: by which it is better.
         value: of the metric.
+        goal: whether more of it is better or less.
     """
 
     round: int
     metric: str
     value: float
+    goal: Goal = "max"
 
 
 @dataclass(frozen=True)

@@ -80,3 +80,9 @@ def test_a_script_is_run_and_its_job_lasts_as_long_as_the_context(here: Path) ->
         assert train.read_bytes() == (here / "train.py").read_bytes()
         assert note == Handover("scripted", threads=1)
     assert not train.exists()
+
+
+def test_of_several_scripts_with_a_job_the_one_named_so_is_it(here: Path) -> None:
+    for name in ("compare.py", "job.py"):
+        (here / name).write_text(SCRIPT)
+    assert find_job(here) == here / "job.py"

@@ -92,7 +92,7 @@ async def test_the_best_model_is_the_one_that_the_metric_was_measured_on(tmp_pat
 async def test_less_may_be_better(tmp_path: Path) -> None:
     workflow = FedAvg(num_clients=1, num_rounds=3, model=[0.0], key_metric="accuracy", key_metric_goal="min")
     hall = await run(tmp_path, workflow, {"a": tells(0.3, 0.1, 0.2)})
-    assert hall.best == Best(1, "accuracy", 0.1)
+    assert hall.best == Best(1, "accuracy", 0.1, "min")
 
 
 async def test_the_metric_of_the_condition_chooses_where_no_other_is_named(tmp_path: Path) -> None:

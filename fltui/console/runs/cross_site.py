@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass, field
 
 from fltui.console.runs.series import MOST_METRICS
-from fltui.run.events import AnyEvent, ResultAccepted, ResultRejected, RoundFinished, RoundStarted, WorkflowFinished
+from fltui.run.events import (
+    AnyEvent,
+    ModelChosen,
+    ResultAccepted,
+    ResultRejected,
+    RoundFinished,
+    RoundStarted,
+    WorkflowFinished,
+)
 
 GLOBAL = ""
 """The global model among the models, and the mean of all sites among the sites."""
@@ -86,6 +94,7 @@ class CrossSite:
         sites: all that were asked, in the order in which they came up.
         sheets: by metric, in the order in which they came up.
         version: another one whenever something has changed.
+        goals: ``max`` or ``min`` by metric, where a workflow has said which is better.
         running: the model that is being evaluated; None between two.
     """
 
@@ -94,8 +103,13 @@ class CrossSite:
     sheets: dict[str, Sheet] = field(default_factory=dict)
     version: int = 0
     running: str | None = None
+    goals: dict[str, str] = field(default_factory=dict)
     _rounds: dict[int, str] = field(default_factory=dict)
     _is_past: bool = False
+
+    def is_low_best(self, metric: str) -> bool:
+        """Whether lower values of a metric are better: as the job says, else by the custom of its name."""
+        return self.goals[metric] == "min" if metric in self.goals else low_is_best(metric)
 
     def add(self, event: AnyEvent) -> None:
         """Take an event in."""
@@ -114,6 +128,9 @@ class CrossSite:
                     self._put(metric, self._rounds[number], GLOBAL, value)
             case WorkflowFinished():
                 self._is_past = True
+                return
+            case ModelChosen():
+                self.goals[event.metric] = event.goal
                 return
             case _:
                 return

@@ -11,7 +11,7 @@ from textual.screen import ModalScreen
 
 from fltui.console.host import Host
 from fltui.console.natural import natural
-from fltui.console.runs.cross_site import GLOBAL, CrossSite, Sheet, low_is_best
+from fltui.console.runs.cross_site import GLOBAL, CrossSite, Sheet
 from fltui.console.runs.view import RunView
 from fltui.console.widgets.chooser import choose
 from fltui.console.widgets.cross_site import BEST, CrossSiteView, Grid, model_name
@@ -98,7 +98,7 @@ class CrossSiteScreen(ModalScreen[None]):
 
     @property
     def _lowest(self) -> bool:
-        return low_is_best(self.metric) != (self.metric in self._turned)
+        return self._found.is_low_best(self.metric) != (self.metric in self._turned)
 
     def _look(self) -> None:
         """Show what is new, if there is anything."""

@@ -8,7 +8,7 @@ import pytest
 
 from fltui.console.runs.cross_site import GLOBAL, CrossSite, Sheet, low_is_best
 from fltui.console.runs.series import MOST_METRICS
-from fltui.run.events import AnyEvent, WorkflowFinished
+from fltui.run.events import AnyEvent, ModelChosen, WorkflowFinished
 from tests.console.evaluated import SITES, answered, asked, evaluated, evaluation, over, trained
 from tests.run.journals import rejected
 
@@ -104,3 +104,11 @@ def test_lower_values_of_these_are_better(name: str) -> None:
 @pytest.mark.parametrize("name", ["accuracy", "auc", "f1", "lossless", ""])
 def test_higher_values_of_these_are_better(name: str) -> None:
     assert not low_is_best(name)
+
+
+def test_what_the_job_says_is_better_counts_more_than_a_name() -> None:
+    matrix = CrossSite()
+    matrix.add(ModelChosen(round=0, metric="accuracy", value=0.5, goal="min"))
+    assert matrix.is_low_best("accuracy")
+    assert matrix.is_low_best("loss")
+    assert not matrix.is_low_best("auc")
