@@ -26,9 +26,10 @@ from fltui.server.books import MetricsTable, write_table
 from fltui.server.deliveries import STALLED
 from fltui.server.late import LateResults
 from fltui.server.past import last_model
+from fltui.server.place import RoundPlace
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
-from fltui.server.round import Round, RoundPlace
+from fltui.server.round import Round
 from fltui.workflows.workflow import NO_PARAMS, Answer, Best, Choose, Measured, Request, everybody
 
 _SETTLING = 3.0

@@ -12,25 +12,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fltui.errors import ExchangeError, NotYetError, RefusedError, RunFailedError
 from fltui.exchange.collect import Spec, read_result
-from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId
+from fltui.exchange.layout import PROTOCOL, SiteFolder, TaskId
 from fltui.exchange.manifest import Result, Task, digest
 from fltui.exchange.npy import open_beneath, read_bytes
 from fltui.exchange.outage import DISK_FULL, has_room, is_away
 from fltui.exchange.publish import OpenTasks, open_tasks
-from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.store import Copied, store_arrays
 from fltui.exchange.watch import Backoff
 from fltui.model import GROUPS, NUM_STEPS, SEED, ParamsType
-from fltui.run.events import Event, ResultAccepted, ResultDelayed, ResultRejected, RoundStarted, TaskPublished
+from fltui.run.events import ResultAccepted, ResultDelayed, ResultRejected, RoundStarted, TaskPublished
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
 from fltui.server.deliveries import Delivery, Pace, traces_of
+from fltui.server.place import RoundPlace
 from fltui.server.plurality import odd_ones_out
-from fltui.server.roster import Roster
 from fltui.workflows.workflow import Answer, Request
 
 _MOST_HELD = 256
@@ -42,54 +41,6 @@ _SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 _task_id = lru_cache(16)(TaskId)
 """One object for all sites of a round, so that its text is made once."""
-
-
-class AppendEvent(Protocol):
-    """`Journal.append`."""
-
-    def __call__(self, event: Event, /) -> object:
-        """Write the event."""
-
-
-@dataclass(frozen=True)
-class RoundPlace:
-    """Where a round happens.
-
-    Attributes:
-        run: the run's id.
-        exchange: the exchange folder.
-        store: folder of private copies.
-        roster: who is there.
-        append: writes an event into the journal.
-        accepted: called with a site whose result was accepted.
-        threads: how many sites may have a task at once; None for all.
-        mandatory: sites that must answer if they are asked.
-        patience: seconds to wait for a site that is needed and silent.
-        delivery: seconds to wait for a result of which nothing more comes.
-        keep: keep the manifests of results beside their arrays.
-        link: server and sites are one user: give sites links to one copy of the model, and keep links to results.
-        durable: fsync what is published and stored.
-        seed: of the run, for the scripts.
-        identity: signs the tasks, knows whose results are to be signed.
-        spare: task whose folder lies empty at a site; taken by the next task there.
-    """
-
-    run: str
-    exchange: ExchangeFolder
-    store: Path
-    roster: Roster
-    append: AppendEvent
-    accepted: Callable[[str], None]
-    threads: int | None
-    mandatory: frozenset[str]
-    patience: float
-    delivery: float
-    keep: bool
-    link: bool
-    durable: bool
-    seed: int = 0
-    identity: Identity = NOBODY
-    spare: dict[str, TaskId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

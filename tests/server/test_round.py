@@ -25,8 +25,9 @@ from fltui.model import Params, ParamsType
 from fltui.run.events import Event, ResultDelayed, ResultRejected
 from fltui.run.models import Models
 from fltui.server.deliveries import STALLED, Delivery
+from fltui.server.place import RoundPlace
 from fltui.server.roster import Roster
-from fltui.server.round import Round, RoundPlace
+from fltui.server.round import Round
 from fltui.workflows.workflow import Answer, Request
 
 RUN = "hello-20260101T000000Z-abcd"
