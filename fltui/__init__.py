@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fltui.aggregation.aggregators import (
+        Aggregator,
         Bulyan,
         GeometricMedian,
         Krum,
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
         WeightedMean,
     )
     from fltui.aggregation.filters import ClipNorm, ExcludeVars, Filter, PercentilePrivacy
-    from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi
+    from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi, ServerOptimizer
     from fltui.aggregation.privacy import GaussianNoise
     from fltui.client.config import ExchangeFormat, TransferType
     from fltui.errors import BadInputError
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from fltui.workflows.scaffold import Scaffold
     from fltui.workflows.starting import initial_model
     from fltui.workflows.statistics import Statistics
-    from fltui.workflows.workflow import Federation, Request, Workflow
+    from fltui.workflows.workflow import Answer, Federation, Request, Workflow
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Aggregator",
+    "Answer",
     "BadInputError",
     "Bulyan",
     "ClipNorm",
@@ -67,6 +70,7 @@ __all__ = [
     "Scaffold",
     "ScriptExecutor",
     "ScriptRunner",
+    "ServerOptimizer",
     "Statistics",
     "TransferType",
     "TrimmedMean",
@@ -77,6 +81,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Aggregator": "fltui.aggregation.aggregators",
+    "Answer": "fltui.workflows.workflow",
     "BadInputError": "fltui.errors",
     "Bulyan": "fltui.aggregation.aggregators",
     "ClipNorm": "fltui.aggregation.filters",
@@ -105,6 +111,7 @@ _HOMES = {
     "Scaffold": "fltui.workflows.scaffold",
     "ScriptExecutor": "fltui.job.executors",
     "ScriptRunner": "fltui.job.executors",
+    "ServerOptimizer": "fltui.aggregation.optimizers",
     "Statistics": "fltui.workflows.statistics",
     "TransferType": "fltui.client.config",
     "TrimmedMean": "fltui.aggregation.aggregators",

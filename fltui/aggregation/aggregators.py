@@ -9,7 +9,8 @@ the sites claim, which would give a bad one the say; a site that claims to weigh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -18,7 +19,7 @@ import numpy as np
 
 from fltui.aggregation.coordinates import Coordinates, mean_around_median, median, trimmed_mean
 from fltui.aggregation.distances import Distances, bulyan_selection, geometric_median_weights, multi_krum
-from fltui.aggregation.mean import Mean
+from fltui.aggregation.mean import Mean, median_metrics, weighted_metrics
 from fltui.aggregation.parameter import Combine
 from fltui.aggregation.terms import Term
 from fltui.errors import BadInputError
@@ -57,12 +58,20 @@ class Aggregator:
         """One parameter of the sites; those that weigh nothing do not count."""
         return Mean(terms)
 
+    def metrics_of(self, reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+        """A round's metrics, of the weight and the metrics of each site."""
+        return median_metrics(reports)
+
 
 @dataclass(frozen=True)
 class WeightedMean(Aggregator):
     """The mean, each site with the weight it claims: Σ(w·x)/Σw. See `fltui.aggregation.mean`."""
 
     by_claims: ClassVar[bool] = True
+
+    def metrics_of(self, reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+        """See `Aggregator.metrics_of`."""
+        return weighted_metrics(reports)
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,11 @@ class TrimmedMean(Aggregator):
                 f"TrimmedMean: beta is {self.beta!r}, expected a number from 0 to below 0.5: it is left out twice, "
                 "of the least and of the greatest values"
             )
+
+    @property
+    def least(self) -> int:
+        """See `Aggregator.least`: of fewer, none would be left out."""
+        return math.ceil(round(1 / self.beta, 9)) if self.beta else 1
 
     def combine(self, terms: Sequence[Term]) -> Combine:
         """See `Aggregator.combine`."""

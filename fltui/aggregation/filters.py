@@ -17,16 +17,24 @@ what the script sends, before it leaves the site.
 
 from __future__ import annotations
 
+import hashlib
 import math
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from fltui.aggregation.blocks import Source, spans
 from fltui.aggregation.elements import norm_of, read
 from fltui.aggregation.terms import Row, Term
-from fltui.errors import BadInputError
+from fltui.errors import BadInputError, FltuiError
+
+_MEASURED = 1 << 16
+"""Elements of a block that a norm is made of. It is not the size of those that are changed, so a norm has the same bits
+whatever that is."""
 
 Change = Callable[[str, int, Row], None]
 """Changes elements in place: the parameter's name, the number of the first of them, and a block of its elements."""
@@ -54,12 +62,18 @@ class View:
     entropy: tuple[int, ...] = (0,)
     weights: Mapping[str, float] = field(default_factory=dict)
 
-    def blocks(self, name: str) -> Iterator[tuple[int, Row]]:
-        """The blocks of a parameter: the number of the first element, and the elements; written over by the next."""
+    def blocks(self, name: str, length: int = 0) -> Iterator[tuple[int, Row]]:
+        """The blocks of a parameter: the number of the first element, and the elements; written over by the next.
+
+        Args:
+            name: of the parameter.
+            length: elements of a block; the usual number if not given.
+        """
         term, base = self.terms[name]
         size = term.source.size
-        found, old, scratch = (np.empty(min(size, length)) for length in [next(spans(size), (0, 0))[1]] * 3)
-        for start, count in spans(size):
+        longest = next(spans(size, length), (0, 0))[1]
+        found, old, scratch = np.empty(longest), np.empty(longest), np.empty(longest)
+        for start, count in spans(size, length):
             values = found[:count]
             read(term.source, start, values, scratch)
             if base is not None and not term.is_difference:
@@ -69,7 +83,9 @@ class View:
 
     def norm(self) -> float:
         """The Euclidean norm of all elements together."""
-        return math.hypot(*(norm_of(values) for name in self.terms for _, values in self.blocks(name)), 0.0)
+        with np.errstate(over="ignore"):  # of squares, which `norm_of` allows for
+            norms = [norm_of(values) for name in self.terms for _, values in self.blocks(name, _MEASURED)]
+        return math.hypot(*norms)
 
     def generator(self, name: str, start: int, seed: int | None = None) -> np.random.Generator:
         """What the draws for one block come from; always the same for the same view, parameter and block.
@@ -80,7 +96,9 @@ class View:
         """
         secret, *rest = self.entropy
         known = secret if seed is None else seed
-        return np.random.default_rng([known, *rest, int.from_bytes(name.encode(), "big"), start])
+        # A digest of text, and not the numbers themselves: NumPy takes some that differ for the same.
+        told = ascii((known, *rest, name, start)).encode()
+        return np.random.default_rng(int.from_bytes(hashlib.blake2b(told, digest_size=32).digest(), "big"))
 
 
 @dataclass(frozen=True)
@@ -161,6 +179,11 @@ class ExcludeVars(Filter):
         for pattern in self.names:
             if not any(_matches(name, pattern) for name in (*view.terms, *view.others)):
                 raise BadInputError(f"ExcludeVars: the model has no parameter {pattern!r}")
+            if lets_pass := [name for name in view.others if _matches(name, pattern)]:
+                raise BadInputError(
+                    f"ExcludeVars: parameter {lets_pass[0]!r} is not of floats, and filters let such pass as they are; "
+                    "leave it out of the model"
+                )
 
         def change(name: str, _start: int, values: Row) -> None:
             if any(_matches(name, pattern) for pattern in self.names):
@@ -196,6 +219,44 @@ class PercentilePrivacy(Filter):
             np.clip(values, -self.gamma, self.gamma, out=values)
 
         return change
+
+
+def asked(
+    one: Filter, what: Literal["task", "result", "aggregate"], view: View, failed: Callable[[str], FltuiError]
+) -> Change | None:
+    """What a filter does to a view, by the method named.
+
+    Whatever goes wrong in a filter that a user wrote, also later in its change, becomes one sentence.
+
+    Args:
+        one: the filter.
+        what: the method.
+        view: what it is shown.
+        failed: makes the error of a sentence.
+    """
+
+    def wrong(error: Exception) -> FltuiError:
+        if isinstance(error, BadInputError):
+            return failed(str(error))
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}, line {place.lineno}"
+        return failed(f"{type(one).__name__}.{what}() failed in {where}: {type(error).__name__}: {error}")
+
+    try:
+        change: Change | None = getattr(one, what)(view)
+    except Exception as error:
+        raise wrong(error) from error
+    if change is None:
+        return None
+    made = change
+
+    def guarded(name: str, start: int, values: Row) -> None:
+        try:
+            made(name, start, values)
+        except Exception as error:
+            raise wrong(error) from error
+
+    return guarded
 
 
 def size_at(view: View, percentile: float) -> float:

@@ -16,6 +16,7 @@ for it.
 from __future__ import annotations
 
 import math
+import statistics
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -71,6 +72,20 @@ class Mean:
             length = min(self.length, self.terms[0].source.size)
             found = self._threads.buffers = (np.empty(length), np.empty(length))
         return found
+
+
+def median_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
+    """The median of every metric over the sites that report it and weigh something: a bad one cannot move it far.
+
+    Args:
+        reports: weight and metrics of each site.
+
+    Returns:
+        Metric name to median, by name.
+    """
+    counting = [metrics for weight, metrics in reports if weight > 0]
+    names = sorted({name for metrics in counting for name in metrics})
+    return {name: statistics.median(metrics[name] for metrics in counting if name in metrics) for name in names}
 
 
 def weighted_metrics(reports: Sequence[tuple[float, Mapping[str, float]]]) -> dict[str, float]:

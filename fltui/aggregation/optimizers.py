@@ -21,7 +21,7 @@ import abc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -157,8 +157,44 @@ class FedYogi(_Adaptive):
         variance -= (1 - self.beta_2) * square * np.sign(variance - square)
 
 
-class Step:
-    """An optimiser's step on one parameter, block by block; blocks may be made in several threads at once.
+class Step(Protocol):
+    """What becomes of one parameter instead of what the sites' arrays make together, block by block; blocks may be made
+    in several threads at once."""
+
+    def block(self, start: int, old: Row, new: Row) -> Sequence[Row]:
+        """Let `new`, what the sites' arrays make together, be what is to become of `old`; the states after it."""
+
+    def write(self, states: Sequence[Row]) -> None:
+        """Append the states of one block; call it in the order of the blocks.
+
+        Raises:
+            ValueError: a state is not finite.
+        """
+
+
+class PartOf:
+    """Goes a part of the way: a `Step` that keeps nothing.
+
+    Args:
+        part: 1 is all of it.
+    """
+
+    def __init__(self, part: float) -> None:
+        self._part = part
+
+    def block(self, start: int, old: Row, new: Row) -> Sequence[Row]:  # noqa: ARG002  # each block is like the others
+        """See `Step.block`."""
+        np.subtract(new, old, out=new)
+        np.multiply(new, self._part, out=new)
+        np.add(old, new, out=new)
+        return ()
+
+    def write(self, states: Sequence[Row]) -> None:
+        """See `Step.write`."""
+
+
+class OptimizerStep:
+    """An optimiser's `Step`.
 
     Args:
         optimizer: the rule.

@@ -11,7 +11,8 @@ round is not taken to hide anybody. Every round counts from round 0 on, also tho
 model to begin with: its rounds are numbered on from there.
 
 The noise is drawn in float64. That hides from whoever sees models, and has not been proved against an attack on the
-last bits of floats (Mironov, "On Significance of the Least Significant Bits for Differential Privacy", 2012).
+last bits of floats (Mironov, "On Significance of the Least Significant Bits for Differential Privacy", 2012), nor does
+it come from a cryptographic generator: NumPy's PCG64 draws it, from a secret of 128 bits.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from fltui.aggregation.filters import Change, ClipNorm, Filter, View, check_numb
 from fltui.aggregation.terms import Row
 from fltui.errors import BadInputError
 
+_LEAST_MULTIPLIER = 1e-3
+"""Less noise hides nothing: epsilon is beyond 500,000, and soon no number any more."""
+
 
 @dataclass(frozen=True)
 class GaussianNoise(Filter):
     """Clips every update and adds noise: at the server to the mean of all (central), at a site to its own (local).
 
     Attributes:
-        noise_multiplier: z, the noise's standard deviation by the norm that an update is clipped to; above 0.
+        noise_multiplier: z, the noise's standard deviation by the norm that an update is clipped to; at least 0.001.
         max_norm: C, above 0.
-        delta: δ, above 0 and below 1; well below one over the number of sites.
+        delta: δ, above 0 and at most 0.5; well below one over the number of sites.
         max_epsilon: no round begins that would bring ε above this; no limit if not given.
         seed: what the noise is drawn from, for a demonstration that comes out the same each time. Whoever knows it can
             take the noise off again. If not given, a secret that stays in the run folder or at the site.
@@ -46,7 +50,7 @@ class GaussianNoise(Filter):
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        check_number(self, "noise_multiplier", above=0)
+        check_number(self, "noise_multiplier", least=_LEAST_MULTIPLIER)
         check_number(self, "max_norm", above=0)
         check_number(self, "delta", above=0, most=0.5)
         if self.max_epsilon is not None:
@@ -74,8 +78,8 @@ class GaussianNoise(Filter):
         """
         if self.max_epsilon is not None and (after := self.epsilon(rounds + 1)) > self.max_epsilon:
             raise BadInputError(
-                f"{where} does not begin: it would bring the epsilon spent from {self.epsilon(rounds):.4g} to "
-                f"{after:.4g} (delta {self.delta:g}), above max_epsilon, which is {self.max_epsilon:g}"
+                f"{where} does not begin: it would bring the epsilon spent from {self.epsilon(rounds):.6g} to "
+                f"{after:.6g} (delta {self.delta:g}), above max_epsilon, which is {self.max_epsilon:.6g}"
             )
 
     def result(self, view: View) -> Change | None:
@@ -99,6 +103,8 @@ class GaussianNoise(Filter):
     def aggregate(self, view: View) -> Change | None:
         """See `Filter.aggregate`: the mean changes by no more than the largest weight's part of C."""
         weights = view.weights.values()
+        if not any(weights):
+            return None  # nor is there a mean
         return self._noise(view, self.noise_multiplier * self.max_norm * max(weights) / sum(weights))
 
     def _noise(self, view: View, deviation: float) -> Change:

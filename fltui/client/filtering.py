@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,84 +13,117 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.aggregation.blocks import ArraySource
-from fltui.aggregation.filters import Change, Filter, View
+from fltui.aggregation.filters import Change, Filter, View, asked
 from fltui.aggregation.privacy import GaussianNoise
 from fltui.aggregation.terms import Term
 from fltui.errors import BadInputError, ClientError
 from fltui.exchange.manifest import Task
-from fltui.model import Params, ParamsType
+from fltui.model import STATISTICS, Params, ParamsType
+
+_VALIDATE = "validate"
+"""Name of the tasks that are answered with metrics alone."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class SiteFilters:
     """The filters of one site, one after the other.
 
     Attributes:
         site: its name.
         filters: see `fltui.aggregation.filters`.
+        updates: how many have left.
     """
 
     site: str
     filters: tuple[Filter, ...]
-    _secret: int = field(default_factory=lambda: secrets.randbits(128), repr=False)
+    updates: int = 0
 
     def received(self, task: Task, params: Params) -> Params:
         """The model received, as the script is to see it.
 
         Raises:
-            ClientError: a filter refuses, or has no privacy left to spend on the round.
+            ClientError: a filter refuses, or has no privacy left to spend on the round, or the task is no filter's.
         """
+        if task.task_name == STATISTICS:
+            raise ClientError(
+                f"round {task.round} at site {self.site}: filters look at an update of a model, and statistics are no "
+                "such; noise for them is Statistics(noise_multiplier=...)"
+            )
         for place, one in enumerate(self.filters):
-            if isinstance(one, GaussianNoise):
+            if isinstance(one, GaussianNoise) and task.task_name != _VALIDATE:
                 try:
-                    one.check_budget(task.round, f"round {task.round} at site {self.site}")
+                    one.check_budget(self._before(task), f"round {task.round} at site {self.site}")
                 except BadInputError as error:
                     raise ClientError(str(error)) from error
-            arrays = {name: Term(ArraySource(value), 1.0) for name, value in params.items()}
-            view = self._view(task, place, {name: (term, None) for name, term in arrays.items()})
-            if (change := _asked(one.task, view)) is not None:
+            floats = [name for name, value in params.items() if value.dtype.kind == "f"]
+            terms = {name: (Term(ArraySource(params[name]), 1.0), None) for name in floats}
+            view = self._view(task, place, terms, params)
+            if (change := asked(one, "task", view, _failed(view))) is not None:
                 params = {name: _changed(view, change, name, value) for name, value in params.items()}
         return params
 
-    def sent(self, task: Task, params: Params, kind: ParamsType, received: Params) -> Params:
-        """The update that leaves, as differences to the model received.
+    def sent(
+        self, task: Task, params: Params, kind: ParamsType, received: Params, *, has_groups: bool = False
+    ) -> tuple[Params, ParamsType]:
+        """What leaves in place of the parameters that the script sends, and of which kind it is.
+
+        These are differences to the model received. Where that has parameters that are not of floats, which pass as
+        they are, they are of the kind that the script sends: not every dtype holds its own differences.
 
         Args:
             task: that is answered.
             params: what the script sends.
             kind: of them.
             received: the model received, as the server sent it.
+            has_groups: the script sends groups of arrays, too.
 
         Raises:
-            ClientError: a filter refuses, or there is no model yet.
+            ClientError: a filter refuses, there is no model yet, or something is sent that filters do not see.
         """
+        where = f"send() in round {task.round} at site {self.site}"
         if not received:
-            raise ClientError(f"round {task.round}: filters look at an update, and there is no model yet to update")
+            raise ClientError(f"{where}: filters look at an update, and there is no model yet to update")
+        if has_groups:
+            raise ClientError(f"{where}: filters see no groups of arrays, which would tell what a filter takes away")
+        for name, value in params.items():
+            if name not in received or received[name].shape != value.shape:
+                raise ClientError(
+                    f"{where}: filters look at the difference to the model received, and that has no parameter "
+                    f"{name!r} of shape {value.shape}"
+                )
+        others = {name: value for name, value in params.items() if received[name].dtype.kind != "f"}
+        floats, found = {name: value for name, value in params.items() if name not in others}, kind
         for place, one in enumerate(self.filters):
             terms: dict[str, tuple[Term, ArraySource | None]] = {
-                name: (Term(ArraySource(value), 1.0, kind is ParamsType.DIFF), ArraySource(received[name]))
-                for name, value in params.items()
+                name: (Term(ArraySource(value), 1.0, found is ParamsType.DIFF), ArraySource(received[name]))
+                for name, value in floats.items()
             }
-            view = self._view(task, place, terms)
-            change = _asked(one.result, view)
-            every = replace(view, terms=terms)
-            floats = view.terms.keys()
-            params = {
-                name: _changed(every, change if name in floats else None, name, received[name]) for name in params
-            }
-            kind = ParamsType.DIFF
-        return params
+            view = self._view(task, place, terms, params)
+            change = asked(one, "result", view, _failed(view))
+            floats, found = {name: _changed(view, change, name, received[name]) for name in floats}, ParamsType.DIFF
+        if others and found is not kind:
+            floats = {name: _added(received[name], value, view, name) for name, value in floats.items()}
+            found = kind
+        self.updates += 1
+        return {name: floats.get(name, value) for name, value in params.items()}, found
 
     def spent(self, task: Task) -> float | None:
         """The epsilon that is spent once a task is answered; None without noise."""
-        noise = [one.epsilon(task.round + 1) for one in self.filters if isinstance(one, GaussianNoise)]
+        rounds = max(task.round + 1, self.updates)
+        noise = [one.epsilon(rounds) for one in self.filters if isinstance(one, GaussianNoise)]
         return noise[0] if noise else None
 
-    def _view(self, task: Task, place: int, terms: Mapping[str, tuple[Term, ArraySource | None]]) -> View:
-        floats = {name: pair for name, pair in terms.items() if pair[0].source.dtype.kind == "f"}
-        others = tuple(name for name in terms if name not in floats)
-        draws = (self._secret, task.round, place, int.from_bytes(self.site.encode(), "big"))
-        return View(floats, others, task.round, self.site, at_site=True, entropy=draws)
+    def _before(self, task: Task) -> int:
+        """How many updates have left before a task is answered: the server may have asked for one a second time."""
+        return max(task.round, self.updates)
+
+    def _view(
+        self, task: Task, place: int, terms: Mapping[str, tuple[Term, ArraySource | None]], params: Params
+    ) -> View:
+        others = tuple(name for name in params if name not in terms)
+        # No two updates have the same noise, also where a round is asked for again: their difference would have none.
+        draws = (secrets.randbits(128), task.round, place, int.from_bytes(self.site.encode(), "big"))
+        return View(terms, others, task.round, self.site, at_site=True, entropy=draws)
 
 
 def load_site_filters(config: str, site: str) -> SiteFilters:
@@ -103,11 +136,9 @@ def load_site_filters(config: str, site: str) -> SiteFilters:
     return SiteFilters(site, job.load_filters(Path(config)))
 
 
-def _asked(method: Callable[[View], Change | None], view: View) -> Change | None:
-    try:
-        return method(view)
-    except BadInputError as error:
-        raise ClientError(f"round {view.round} at site {view.site}: {error}") from error
+def _failed(view: View) -> Callable[[str], ClientError]:
+    """Says where a filter failed."""
+    return lambda told: ClientError(f"round {view.round} at site {view.site}: {told}")
 
 
 def _changed(view: View, change: Change | None, name: str, like: NDArray[Any]) -> NDArray[Any]:
@@ -119,7 +150,17 @@ def _changed(view: View, change: Change | None, name: str, like: NDArray[Any]) -
         if change is not None:
             change(name, start, values)
         with np.errstate(over="ignore"):
-            found[start : start + values.size] = values if like.dtype.kind == "f" else np.rint(values)
+            found[start : start + values.size] = values
+    return _finite(found.reshape(like.shape), name, view)
+
+
+def _added(base: NDArray[Any], difference: NDArray[Any], view: View, name: str) -> NDArray[Any]:
+    """A parameter made whole, in its dtype."""
+    with np.errstate(over="ignore"):
+        return _finite(np.add(base, difference, dtype=np.float64).astype(base.dtype), name, view)
+
+
+def _finite(found: NDArray[Any], name: str, view: View) -> NDArray[Any]:
     if not np.isfinite(found).all():
-        raise ClientError(f"round {view.round} at site {view.site}: a filter made parameter {name!r} NaN or infinite")
-    return found.reshape(like.shape)
+        raise _failed(view)(f"a filter made parameter {name!r} NaN or infinite")
+    return found

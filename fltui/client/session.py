@@ -73,6 +73,7 @@ class Session:
 
     def __init__(self, config: ClientConfig, log: LogFile) -> None:
         exchange = ExchangeFolder(Path(config.exchange).absolute())
+        self._filters = _filters(config)  # before anybody sees that this site is there
         self.config = config
         self.site = exchange.site(config.site)
         self.run = config.run
@@ -107,7 +108,6 @@ class Session:
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
-        self._filters = _filters(config)
         self._heartbeat = Heartbeat(self.site, self.run, config.status_every)
         self._closed = False
         self._ready = False
@@ -231,7 +231,7 @@ class Session:
             print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)
         if params and self._filters is not None:
             received, _ = split_groups(self._received(self.task), _groups(self.task))
-            kind, params = ParamsType.DIFF, self._filters.sent(self.task, params, kind, received)
+            params, kind = self._filters.sent(self.task, params, kind, received, has_groups=bool(groups))
         if params and kind is ParamsType.FULL and self.config.transfer is TransferType.DIFF and self.task.arrays:
             received, _ = split_groups(self._received(self.task), _groups(self.task))
             if received:

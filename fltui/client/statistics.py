@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fltui.client.api import get_site_name
 from fltui.errors import ClientError
+from fltui.exchange.collect import LARGEST_NUMBER
 from fltui.model import STATISTICS, FLModel, Params
 
 Column = NDArray[np.float64]
@@ -74,8 +75,12 @@ def answer(model: FLModel | None, data: Mapping[str, ArrayLike]) -> FLModel:
 def _values(name: str, data: Mapping[str, ArrayLike], asked: _Asked) -> Column:
     """A feature's values that are there, within its bounds; none where they are too few."""
     if name not in data:
-        raise ClientError(f"statistics.answer(): the data has no feature {name!r}; it has: {', '.join(sorted(data))}")
-    values = np.asarray(data[name], np.float64).reshape(-1)
+        there = f": {', '.join(sorted(data))}" if data else " none"
+        raise ClientError(f"statistics.answer(): the data has no feature {name!r}; it has{there}")
+    try:
+        values = np.asarray(data[name], np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ClientError(f"statistics.answer(): feature {name!r} holds what is no number: {error}") from error
     values = values[~np.isnan(values)]
     if not np.isfinite(values).all():
         raise ClientError(f"statistics.answer(): feature {name!r} holds an infinite value")
@@ -101,7 +106,9 @@ def _second(columns: list[Column], asked: _Asked) -> Params:
     for place, values in enumerate(columns):
         if len(values):
             low, high = asked.low[place], asked.high[place]
-            squares[place] = np.square(values - (asked.mean or [])[place]).sum()
+            with np.errstate(over="ignore"):  # around a mean that another site has made up
+                square = np.square(values - (asked.mean or [])[place]).sum()
+            squares[place] = min(square, LARGEST_NUMBER)
             within = np.clip(values, low, high)
             histogram[place] = np.histogram(within, bins=asked.bins, range=(low, high))[0]
     return {"squares": squares, "histogram": histogram}

@@ -35,12 +35,20 @@ def script_files(script: str) -> dict[str, Path]:
 
 def with_imports(found: Path, inside: PurePosixPath) -> dict[str, Path]:
     """A Python file that goes to `inside`, with the local modules it imports, by their place below ``custom/``."""
-    home = inside.parent
-    files = {inside.as_posix(): found}
-    queue = [found]
+    return _with_imports({inside.as_posix(): found}, found.parent, inside.parent)
+
+
+def folder_with_imports(folder: Path, name: str) -> dict[str, Path]:
+    """A package, and the modules beside it that it imports, by their place below ``custom/``."""
+    return _with_imports(folder_files(folder, name), folder.parent, PurePosixPath())
+
+
+def _with_imports(files: dict[str, Path], folder: Path, home: PurePosixPath) -> dict[str, Path]:
+    """Files and what they import of a folder, which goes to `home`."""
+    queue = [file for file in files.values() if file.suffix == ".py"]
     while queue:
         for module in _imported(queue.pop()):
-            for name, beside in _module_files(found.parent, module).items():
+            for name, beside in _module_files(folder, module).items():
                 there = (home / name).as_posix()
                 if there not in files:
                     files[there] = beside

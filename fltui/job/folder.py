@@ -67,8 +67,12 @@ class _Executor(msgspec.Struct):
     tasks: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
 
-class _Filters(msgspec.Struct):
-    filters: list[_Named]
+class _Filter(_Named, forbid_unknown_fields=True):
+    """Of arguments under a name that is spelt wrong nothing would be left but the filter's defaults."""
+
+
+class _Filters(msgspec.Struct, forbid_unknown_fields=True):
+    filters: list[_Filter]
     tasks: list[str] = msgspec.field(default_factory=lambda: ["*"])
 
 
@@ -222,7 +226,7 @@ def _numbered(name: str, place: int) -> str:
 
 def _write_site(app: SiteApp, folder: Path) -> None:
     named = _Named(registry.path_of(app.executor), registry.arguments_of(app.executor), "executor")
-    filters = [_Named(one.path, one.args) for one in app.filters]
+    filters = [_Filter(one.path, one.args) for one in app.filters]
     config = _ClientConfig([_Executor(named)], task_result_filters=[_Filters(filters)] if filters else [])
     _write_json(config, folder / "config" / _CLIENT_CONFIG)
     (folder / "custom").mkdir(parents=True, exist_ok=True)
@@ -270,7 +274,7 @@ def read_filters(path: Path) -> tuple[Any, ...]:
     return tuple(_create(one, path, code) for one in _named_filters(_read_json(path, _ClientConfig), path))
 
 
-def _named_filters(config: _ClientConfig, path: Path) -> list[_Named]:
+def _named_filters(config: _ClientConfig, path: Path) -> list[_Filter]:
     if config.task_data_filters:
         raise BadInputError(f"{path} has task_data_filters; a filter's method task() is called by task_result_filters")
     return [one for filters in config.task_result_filters for one in filters.filters]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib import import_module
 from typing import Any, get_type_hints
 
 import msgspec
 
 from fltui.errors import BadInputError
-from fltui.job.code import NO_CODE, Code, has_module, load_class
+from fltui.job.code import NO_CODE, Code, CodeRefusedError, has_module, load_class
 from fltui.job.component import Component, Part, ServerComponent
 
 _KNOWN = {
@@ -53,7 +53,13 @@ def is_known(path: str) -> bool:
 
 
 def own_classes(component: Any) -> set[type[Any]]:
-    """The classes of a component and its parts that are not registered, so that they are the job's own code."""
+    """The classes of a component and its parts that are not registered, so that they are the job's own code.
+
+    Raises:
+        BadInputError: one is no dataclass, so that its arguments cannot be told.
+    """
+    if not is_dataclass(component):
+        raise BadInputError(f"{path_of(component)} is no dataclass; put @dataclass(frozen=True) above the class")
     found = set() if path_of(component) in _COMPONENTS else {type(component)}
     for field in fields(component):
         value = getattr(component, field.name)
@@ -64,7 +70,7 @@ def own_classes(component: Any) -> set[type[Any]]:
 
 
 def arguments_of(component: Component) -> dict[str, Any]:
-    """A component's arguments as JSON values, without its arrays and without those that are None or empty.
+    """A component's arguments as JSON values, without its arrays and those that are empty by default.
 
     A part that is a component itself stands there with its own path and arguments.
     """
@@ -72,8 +78,17 @@ def arguments_of(component: Component) -> dict[str, Any]:
 
 
 def _arguments_of(part: Any, arrays: frozenset[str] = frozenset()) -> dict[str, Any]:
-    values = {field.name: getattr(part, field.name) for field in fields(part) if field.name not in arrays}
-    return {name: _written(value) for name, value in values.items() if value is not None and value not in ("", {}, ())}
+    return {
+        field.name: _written(value)
+        for field in fields(part)
+        if field.name not in arrays and not _goes_without_saying(field, value := getattr(part, field.name))
+    }
+
+
+def _goes_without_saying(field: Field[Any], value: Any) -> bool:
+    """Whether an argument is empty, and would be if it were not given."""
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return (value is None or value in ("", {}, ())) and value == default
 
 
 def written(part: Any) -> Part:
@@ -120,7 +135,10 @@ def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: 
     name = kind.__name__
     if not is_dataclass(kind):
         raise BadInputError(f"{where} names the component {path[:200]!r}, which is no dataclass")
-    hints = get_type_hints(kind)
+    try:
+        hints = get_type_hints(kind)
+    except Exception as error:
+        raise BadInputError(f"{where}: the annotations of {name} cannot be read: {error}") from error
     known = {field.name for field in fields(kind)}
     values = dict(arrays)
     for argument, value in arguments.items():
@@ -133,12 +151,11 @@ def create(path: str, arguments: dict[str, Any], arrays: dict[str, Any], where: 
         except msgspec.ValidationError as error:
             raise BadInputError(f"{where}: argument {argument!r} of {name}: {error}") from error
     try:
-        component = kind(**values)
-    except TypeError as error:
-        raise BadInputError(f"{where}: {name}: {error}") from error
+        return kind(**values)
     except BadInputError as error:
         raise BadInputError(f"{where}: {error}") from error
-    return component
+    except Exception as error:  # of a class that a user wrote
+        raise BadInputError(f"{where}: {name}: {error}") from error
 
 
 def _read(value: Any, hint: Any, where: str, code: Code) -> Any:
@@ -152,7 +169,11 @@ def _read(value: Any, hint: Any, where: str, code: Code) -> Any:
         return create(value["path"], value.get("args", {}), {}, where, code)
     if isinstance(value, list) and value and all(_is_part(one) for one in value):
         return tuple(create(one["path"], one.get("args", {}), {}, where, code) for one in value)
-    return msgspec.convert(value, hint)
+    found = msgspec.convert(value, hint)
+    for one in found if isinstance(found, list | tuple) else (found,):
+        if is_dataclass(one):  # of a name that is spelt wrong nothing would be left but its defaults
+            raise msgspec.ValidationError("Expected components, each an object with `path` and `args` alone")
+    return found
 
 
 def _is_part(value: Any) -> bool:
@@ -180,7 +201,7 @@ def _class_at(path: str, where: str, code: Code) -> type[Any]:
         return kind
     told = f"{where} names the component {path[:200]!r}, which is not registered"
     if code.folder is not None and not code.may_run and has_module(code.folder, path):
-        raise BadInputError(
+        raise CodeRefusedError(
             f"{told}: it is code of the job's own and would run with your rights; --job-code lets it, if you trust it"
         )
     raise BadInputError(f"{told}; known: {', '.join(sorted(_COMPONENTS))}")

@@ -242,9 +242,13 @@ class Models:
         except OSError as error:
             if error.errno in DISK_FULL:
                 raise
-            shutil.copytree(self.folder(number), target, dirs_exist_ok=True)
+            shutil.rmtree(beside, ignore_errors=True)
+            shutil.copytree(self.folder(number), beside)
             if self._durable:
-                sync_tree(target)
+                sync_tree(beside)
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(target)
+            os.replace(beside, target)
         if self._durable:
             sync_folder(self.root)
         return target

@@ -119,6 +119,11 @@ class RunFederation:
         found = self.state.sites.get(site)
         return found.counted if found else None
 
+    def last_asked(self, site: str) -> int | None:
+        """See `Federation.last_asked`."""
+        found = self.state.sites.get(site)
+        return found.round if found else None
+
     async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:
         """See `Federation.sites`."""
         roster, named = self.roster, self.job.sites
@@ -150,6 +155,7 @@ class RunFederation:
 
     async def ask(self, request: Request) -> list[Answer]:
         """See `Federation.ask`."""
+        self._new = None  # a round before may have been interrupted
         number, last = request.round, self.round
         before = self.state.rounds.get(number)
         attempt = before.started.attempt if before else 1

@@ -82,6 +82,11 @@ class Replay:
         found = self._rounds.state.sites.get(site)
         return found.counted if found else None
 
+    def last_asked(self, site: str) -> int | None:
+        """See `Federation.last_asked`."""
+        found = self._rounds.state.sites.get(site)
+        return found.round if found else None
+
     async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:  # noqa: ARG002
         """The sites that were asked in the next round: only the run knew who was there. See `Federation.sites`."""
         return tuple((await self._next()).started.sites)

@@ -15,6 +15,7 @@ from pathlib import Path
 from fltui.errors import BadInputError, ExchangeError, RunFailedError
 from fltui.exchange.outage import DISK_FULL
 from fltui.exchange.signing import check_key, fingerprint
+from fltui.job.code import CodeRefusedError
 from fltui.job.folder import load_job
 from fltui.run.events import RunFinished
 from fltui.run.folder import RunFolder
@@ -219,6 +220,9 @@ def _workflow(folder: RunFolder, history: History, found: Verified, *, job_code:
         return None
     try:
         workflow = load_job(folder.job, job_code=job_code).workflow
+    except CodeRefusedError as error:
+        found.notes.append(f"no round was recomputed: {error}")
+        return None
     except BadInputError as error:
         if not found.files:
             raise DifferenceError("job", f"cannot be loaded: {error}") from error
@@ -241,6 +245,8 @@ def _recompute(folder: RunFolder, rounds: Rounds, workflow: Workflow, found: Ver
             except EndOfRecordError:
                 pass
             except (RunFailedError, ExchangeError) as error:
+                if replay.done == found.rounds:  # so it ended
+                    return replay.done, replay.signatures
                 raise DifferenceError(JOURNAL, f"has a round that cannot be recomputed: {error}") from error
             return replay.done, replay.signatures
     except OSError as error:

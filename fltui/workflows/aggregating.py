@@ -14,7 +14,7 @@ from fltui.aggregation.aggregators import Aggregator, unmeasured
 from fltui.aggregation.blocks import Source
 from fltui.aggregation.distances import Distances, squared_distances
 from fltui.aggregation.filters import Change
-from fltui.aggregation.optimizers import ServerOptimizer, Step
+from fltui.aggregation.optimizers import OptimizerStep, ServerOptimizer, Step
 from fltui.aggregation.parameter import write_parameter
 from fltui.aggregation.terms import Row, Term
 from fltui.errors import RunFailedError
@@ -109,7 +109,7 @@ def write_next(
 
 def _step(
     request: Request, name: str, optimizer: ServerOptimizer, states: Mapping[str, ModelWriter], files: ExitStack
-) -> Step:
+) -> OptimizerStep:
     """An optimiser's step on one parameter."""
     shape, groups = request.entries[name].shape, request.model.groups
     goes_on = request.round > request.start_round  # else it may be what the optimiser of another workflow has kept
@@ -118,7 +118,7 @@ def _step(
         for state in states
     }
     after = {state: files.enter_context(writer.array(name, _STATE, shape)) for state, writer in states.items()}
-    return Step(optimizer, before, after)
+    return OptimizerStep(optimizer, before, after)
 
 
 def write_one(

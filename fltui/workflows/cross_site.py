@@ -132,7 +132,7 @@ class CrossSiteEval(Workflow):
             round=number,
             start_round=start,
             total_rounds=len(self.rounds),
-            sites=await federation.sites(self.min_clients),
+            sites=await federation.sites(self.min_clients, lambda there: there[: self.site_count]),
             model=model,
             quorum=self.min_clients,
             timeout=self.round_timeout,

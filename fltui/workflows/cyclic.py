@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 from fltui.aggregation.aggregators import WeightedMean
 from fltui.aggregation.mean import weighted_metrics
 from fltui.errors import BadInputError, RunFailedError
 from fltui.workflows.aggregating import write_next
-from fltui.workflows.sampling import SEEDS
 from fltui.workflows.starting import check_count, check_seconds, initial_model
 from fltui.workflows.workflow import Federation, Request, Workflow
 
@@ -84,11 +82,14 @@ class Cyclic(Workflow):
     async def run(self, federation: Federation) -> str:
         """Go through the turns that are to be done; see `Workflow.run`."""
         model, rounds = federation.begin(self.model, self.rounds)
-        start, silent = rounds.stop - len(self.rounds), 0
+        start, known = rounds.stop - len(self.rounds), set[str]()
+
+        def choose(there: tuple[str, ...]) -> tuple[str, ...]:
+            known.update(there)
+            return (self._whose_turn(there, number - start, start, federation),)
+
         for number in rounds:
-            sites = await federation.sites(
-                self.quorum, partial(self._whose_turn, seed=federation.seed, turn=number - start)
-            )
+            sites = await federation.sites(self.quorum, choose)
             request = Request(
                 task_name="train",
                 round=number,
@@ -102,22 +103,25 @@ class Cyclic(Workflow):
             answers = [replace(answer, weight=1.0) for answer in await federation.ask(request)]
             norm = 0.0
             if answers:
-                silent = 0
                 with federation.new_model(number + 1, sorted(answers[0].entries)) as new:
                     norm = write_next(request, answers, new, WeightedMean())
             else:
-                silent += 1
                 federation.note(number, f"{', '.join(sites)} is passed over, the model goes on as it is")
             metrics = weighted_metrics([(1.0, answer.metrics) for answer in answers])
             model = federation.finish_round(request, answers, norm, metrics)
-            if silent >= self.num_clients:
+            counted = [last for site in known.union(sites) if (last := federation.last_counted(site)) is not None]
+            if (silent := number - max(counted, default=start - 1)) >= self.num_clients:
                 raise RunFailedError(f"round {number}: {silent} sites in a row had no answer that counts")
         return ""
 
-    def _whose_turn(self, sites: tuple[str, ...], seed: int, turn: int) -> tuple[str, ...]:
-        """The one that is next, of those that are there."""
-        again, place = divmod(turn, self.num_clients)
-        order = list(sites)
-        if self.order == "random":
-            random.Random(seed * SEEDS + again).shuffle(order)
-        return (order[place % len(order)],)
+    def _whose_turn(self, there: tuple[str, ...], turn: int, start: int, federation: Federation) -> str:
+        """The next one: of those that are there and have not had their turn this time around, the first in order."""
+        again = turn // self.num_clients
+        since = start + again * self.num_clients
+        waiting = [site for site in there if (last := federation.last_asked(site)) is None or last < since]
+
+        def place(site: str) -> tuple[float, str]:
+            drawn = random.Random(f"{federation.seed} {again} {site}").random() if self.order == "random" else 0.0
+            return drawn, site
+
+        return min(waiting or there, key=place)

@@ -26,8 +26,8 @@ class FedProx(FedAvg):
     def __post_init__(self) -> None:
         super().__post_init__()
         if type(self.mu) not in (int, float) or not 0 <= self.mu < float("inf"):
-            raise self._wrong("mu", "a number of at least 0")
+            raise self.wrong("mu", "a number of at least 0")
 
-    def prepare(self, request: Request, federation: Federation) -> Request:  # noqa: ARG002
-        """See `FedAvg.prepare`."""
-        return replace(request, meta={**request.meta, FEDPROX_MU: self.mu})
+    def prepare(self, request: Request, federation: Federation) -> Request:
+        """See `Averaging.prepare`."""
+        return super().prepare(replace(request, meta={**request.meta, FEDPROX_MU: self.mu}), federation)

@@ -5,7 +5,7 @@ What a filter has changed lies in the round's scratch folder, as the store has w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fltui.aggregation.filters import Change, Filter, View
+from fltui.aggregation.aggregators import Aggregator
+from fltui.aggregation.filters import Change, Filter, View, asked
+from fltui.aggregation.privacy import GaussianNoise
 from fltui.aggregation.terms import Row, Term
 from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.layout import array_files
@@ -39,18 +41,61 @@ class FolderArrays:
         return NpyReader(self.folder / entry.file, entry.dtype, entry.shape)
 
 
+def checked(filters: object, aggregator: Aggregator, whose: str) -> tuple[Filter, ...]:
+    """The filters of a workflow, if they can be there and leave what is said of privacy true.
+
+    Args:
+        filters: one after the other.
+        aggregator: makes one update of the sites'.
+        whose: the workflow's name, for the sentence.
+
+    Raises:
+        BadInputError: they are no filters, or one cannot be there.
+    """
+    if isinstance(filters, Filter):
+        raise BadInputError(f"{whose}: filters is one filter, expected a list of them")
+    found = tuple(filters) if isinstance(filters, list | tuple) else (filters,)
+    for place, one in enumerate(found):
+        if not isinstance(one, Filter):
+            raise BadInputError(f"{whose}: filters has {one!r}, expected filters such as ClipNorm(1.0)")
+        one.check(at_site=False)
+        if not isinstance(one, GaussianNoise):
+            continue
+        if not aggregator.by_claims:
+            raise BadInputError(
+                f"{whose}: GaussianNoise hides one site in the mean of all, so it takes WeightedMean as aggregator and "
+                f"not {type(aggregator).__name__}"
+            )
+        if place + 1 < len(found):
+            raise BadInputError(
+                f"{whose}: GaussianNoise comes last: {type(found[place + 1]).__name__} after it could undo its clipping"
+            )
+        for before in found[:place]:
+            if type(before).aggregate is not Filter.aggregate:
+                raise BadInputError(
+                    f"{whose}: GaussianNoise hides an update in the mean of all, and {type(before).__name__} before it "
+                    "changes that mean (aggregate())"
+                )
+    return found
+
+
 def send_filtered(request: Request, filters: Sequence[Filter], federation: Federation) -> Request:
     """The request with the model as it is to be sent.
 
     Raises:
-        RunFailedError: a filter refuses.
+        RunFailedError: a filter refuses, or there is no model yet that an update could be seen against.
     """
+    if filters and not request.model.entries:
+        raise RunFailedError(
+            f"round {request.round}: there is no model yet, so {type(filters[0]).__name__} has no update to look at; "
+            "give the workflow an initial model"
+        )
     for place, one in enumerate(filters):
         sent = request.sent or request.model
         with ExitStack() as files:
             terms = {name: (Term(files.enter_context(sent.open(name)), 1.0), None) for name in _floats(sent.entries)}
             view = _view(request, place, federation, terms, sent.entries)
-            change = _asked(one.task, view, request)
+            change = asked(one, "task", view, _failed(view))
             if change is not None:
                 folder = federation.scratch(f"sent-{place}")
                 entries = _written(view, change, sent, folder, {name: e.dtype for name, e in sent.entries.items()})
@@ -65,13 +110,8 @@ def take_filtered(
     """The answers as they are to be aggregated.
 
     Raises:
-        RunFailedError: a filter refuses, or there is no model yet that an update could be seen against.
+        RunFailedError: a filter refuses.
     """
-    if filters and not request.model.entries:
-        raise RunFailedError(
-            f"round {request.round}: there is no model yet, so {type(filters[0]).__name__} has no update to look at; "
-            "give the workflow an initial model"
-        )
     found = list(answers)
     for place, one in enumerate(filters):
         found = [_taken(request, answer, one, place, federation) for answer in found]
@@ -88,10 +128,10 @@ def _taken(request: Request, answer: Answer, one: Filter, place: int, federation
         }
         floats = {name: terms[name] for name in _floats(request.model.entries)}
         view = _view(request, place, federation, floats, request.model.entries, answer.site)
-        change = _asked(one.result, view, request)
+        change = asked(one, "result", view, _failed(view))
         if change is None:
             return answer
-        folder = federation.scratch(f"{answer.site}-{place}")
+        folder = federation.scratch(f"update-{place}-{answer.site}")
         whole = replace(view, terms=terms)
         entries = _written(whole, change, request.model, folder, dict.fromkeys(answer.entries, _DIFFERENCES))
         return replace(answer, params_type=ParamsType.DIFF, entries=entries, arrays=FolderArrays(folder))
@@ -108,7 +148,7 @@ def aggregate_change(
     changes = []
     for place, one in enumerate(filters):
         view = _view(request, place, federation, {}, {}, weights={answer.site: answer.weight for answer in answers})
-        if change := _asked(one.aggregate, view, request):
+        if change := asked(one, "aggregate", view, _failed(view)):
             changes.append(change)
     if not changes:
         return None
@@ -134,14 +174,10 @@ def _view(
     return View(terms, others, request.round, site, entropy=draws, weights=weights or {})
 
 
-def _asked(method: Any, view: View, request: Request) -> Change | None:
-    """What a filter does to a view."""
-    try:
-        found: Change | None = method(view)
-    except BadInputError as error:
-        whose = f", site {view.site}" if view.site else ""
-        raise RunFailedError(f"round {request.round}{whose}: {error}") from error
-    return found
+def _failed(view: View) -> Callable[[str], RunFailedError]:
+    """Says where a filter failed."""
+    whose = f", site {view.site}" if view.site else ""
+    return lambda told: RunFailedError(f"round {view.round}{whose}: {told}")
 
 
 def _floats(entries: Mapping[str, ArrayEntry]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fltui.errors import BadInputError
 from fltui.job.component import ServerComponent
 from fltui.workflows.cross_site import CrossSiteEval
+from fltui.workflows.statistics import Statistics
 from fltui.workflows.workflow import Federation, Workflow
 
 
@@ -25,6 +26,9 @@ class Series(Workflow):
                     "takes no model of its own"
                 )
             before = workflow
+        for workflow in self.workflows:
+            if isinstance(workflow, Statistics):
+                raise BadInputError("Statistics makes a model of its own, so it is alone in its job")
         count = self.workflows[0].site_count
         object.__setattr__(
             self,

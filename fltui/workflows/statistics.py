@@ -73,8 +73,11 @@ class Statistics(Workflow):
     start_round: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", tuple(self.features))
-        object.__setattr__(self, "quantiles", tuple(self.quantiles))
+        for name, expected in (("features", "names, each of them once"), ("quantiles", "numbers from 0 to 1")):
+            value: object = getattr(self, name)
+            if not isinstance(value, list | tuple):
+                raise BadInputError(f"Statistics: {name} is {value!r}, expected a list of {expected}")
+            object.__setattr__(self, name, tuple(value))
         for name, least in (("num_clients", 1), ("bins", 1), ("min_count", 1), ("start_round", 0)):
             check_count("Statistics", name, getattr(self, name), least)
         check_seconds("Statistics", "round_timeout", self.round_timeout)
@@ -83,15 +86,17 @@ class Statistics(Workflow):
             raise BadInputError(
                 f"Statistics: min_clients is {quorum!r}, expected 1 to num_clients, which is {self.num_clients}"
             )
-        if not self.features or len(set(self.features)) < len(self.features):
+        named = all(isinstance(one, str) and one for one in self.features)
+        if not self.features or not named or len(set(self.features)) < len(self.features):
             raise BadInputError(f"Statistics: features is {list(self.features)!r}, expected names, each of them once")
-        if not all(isinstance(one, int | float) and 0 <= one <= 1 for one in self.quantiles):
+        if not all(_is_number(one) and 0 <= one <= 1 for one in self.quantiles):
             raise BadInputError(f"Statistics: quantiles is {list(self.quantiles)!r}, expected numbers from 0 to 1")
-        for feature, (low, high) in self.bounds.items():
-            if feature not in self.features or not (math.isfinite(low) and math.isfinite(high) and low < high):
+        for feature, bounds in self.bounds.items():
+            if feature not in self.features:
+                raise BadInputError(f"Statistics: bounds has {feature!r}, which is not one of the features")
+            if not _are_bounds(bounds):
                 raise BadInputError(
-                    f"Statistics: bounds of {feature!r} are {low} and {high}, expected a feature's least value and a "
-                    "greater one"
+                    f"Statistics: bounds of {feature!r} is {bounds!r}, expected the least value and a greater one"
                 )
         if self.noise is not None and (free := [name for name in self.features if name not in self.bounds]):
             raise BadInputError(
@@ -210,12 +215,18 @@ class Statistics(Workflow):
         count, histogram = found["count"], np.maximum(_sum(told["histogram"]), 0)
         enough = count >= self.min_count
         nothing = np.full_like(count, np.nan)
-        variance = np.divide(np.maximum(_sum(told["squares"]), 0), count, out=nothing.copy(), where=enough)
-        edges = np.linspace(found["low"], found["high"], self.bins + 1, axis=1)
+        # A site that is not there any more, or has just come, told nothing in one of the two rounds: what is added up
+        # in this one belongs to the values of this one. With noise, the first count is off by less.
+        seen = count if self.noise_multiplier is not None else histogram.sum(axis=1)
+        there = enough & (seen >= 1)
+        variance = np.divide(np.maximum(_sum(told["squares"]), 0), seen, out=nothing.copy(), where=there)
+        # One by one: of several at once NumPy gives other last bits than its histogram has.
+        bounds = zip(found["low"], found["high"], strict=True)
+        edges = np.stack([np.linspace(low, high, self.bins + 1) for low, high in bounds])
         quantiles = np.array(
             [
-                [quantile(bins, bounds, one) if some else math.nan for one in self.quantiles]
-                for bins, bounds, some in zip(histogram, edges, enough, strict=True)
+                [quantile(bins, edge, one) if some else math.nan for one in self.quantiles]
+                for bins, edge, some in zip(histogram, edges, enough, strict=True)
             ]
         ).reshape(len(self.features), len(self.quantiles))
         return {
@@ -241,7 +252,9 @@ class Statistics(Workflow):
 
 
 def quantile(counts: Column, edges: Column, part: float) -> float:
-    """The value that `part` of all values do not exceed, as if the values of a bin lay evenly in it.
+    """The least value that `part` of all values do not exceed, as if the values of a bin lay evenly in it.
+
+    It lies in the bin of the value that a quantile by the inverse of the distribution function is.
 
     Args:
         counts: of a histogram's bins, from 0.
@@ -251,7 +264,20 @@ def quantile(counts: Column, edges: Column, part: float) -> float:
     below = np.concatenate([[0.0], np.cumsum(counts)])
     if below[-1] <= 0:
         return math.nan
-    return float(np.interp(part * below[-1], below, edges))
+    wanted, filled = part * below[-1], np.flatnonzero(counts)
+    place = filled[min(int(np.searchsorted(below[1:][filled], wanted)), len(filled) - 1)]
+    inside = min((wanted - below[place]) / counts[place], 1.0)
+    return float(edges[place] + inside * (edges[place + 1] - edges[place]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_bounds(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(_is_number(one) for one in value):
+        return False
+    return bool(value[0] < value[1])
 
 
 def _sum(arrays: Sequence[Column]) -> Column:

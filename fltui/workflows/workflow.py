@@ -167,6 +167,9 @@ class Federation(Protocol):
     def last_counted(self, site: str) -> int | None:
         """The last round in which a result of a site counted."""
 
+    def last_asked(self, site: str) -> int | None:
+        """The last round in which a site was asked."""
+
     async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:
         """The sites that are asked in the next round. While the run is paused this waits: here a round begins.
 

@@ -14,7 +14,7 @@ from fltui.aggregation import blocks, coordinates
 from fltui.aggregation.aggregators import Aggregator, unmeasured
 from fltui.aggregation.blocks import ArraySource
 from fltui.aggregation.distances import squared_distances
-from fltui.aggregation.optimizers import ServerOptimizer, Step
+from fltui.aggregation.optimizers import OptimizerStep, ServerOptimizer
 from fltui.aggregation.parameter import write_parameter
 from fltui.aggregation.terms import Term
 from tests.aggregation.arrays import Array, ListSink
@@ -94,7 +94,7 @@ class Server:
         if self.optimizer:
             known = {state: self.states.get(state, {}).get(name) for state in after}
             before = {state: None if array is None else ArraySource(array) for state, array in known.items()}
-            step = Step(self.optimizer, before, after)
+            step = OptimizerStep(self.optimizer, before, after)
         write_parameter(self.aggregator.combine(terms(sites, name)), ArraySource(base), sink, step)
         for state, written in after.items():
             self.states.setdefault(state, {})[name] = written.array()

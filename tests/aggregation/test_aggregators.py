@@ -203,7 +203,9 @@ def test_29_hundredths_of_100_sites_are_29() -> None:
     [
         (WeightedMean(), 1),
         (Median(), 1),
-        (TrimmedMean(0.4), 1),
+        (TrimmedMean(0.4), 3),
+        (TrimmedMean(0.2), 5),
+        (TrimmedMean(0.0), 1),
         (GeometricMedian(), 1),
         (Krum(2), 7),
         (Krum(0), 3),

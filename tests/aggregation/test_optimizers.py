@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fltui.aggregation.aggregators import Median, WeightedMean
 from fltui.aggregation.blocks import ArraySource
 from fltui.aggregation.mean import Mean
-from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi, ServerOptimizer, Step
+from fltui.aggregation.optimizers import FedAdagrad, FedAdam, FedAvgM, FedYogi, OptimizerStep, ServerOptimizer
 from fltui.aggregation.parameter import write_parameter
 from fltui.errors import BadInputError
 from tests.aggregation.arrays import ListSink, full
@@ -92,7 +92,7 @@ def test_the_size_of_a_block_changes_no_bit(name: str, made: Given, length: int)
 def one_step(optimizer: ServerOptimizer, change: float, dtype: str = "float64") -> float:
     """From 0, in a first round."""
     sink, after = ListSink(), {state: ListSink() for state in optimizer.states}
-    step = Step(optimizer, dict.fromkeys(optimizer.states), after)
+    step = OptimizerStep(optimizer, dict.fromkeys(optimizer.states), after)
     write_parameter(Mean([full(np.array([change], dtype))]), ArraySource(np.zeros(1, dtype)), sink, step)
     return float(sink.array()[0])
 

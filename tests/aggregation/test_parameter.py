@@ -10,7 +10,7 @@ import pytest
 from fltui.aggregation import blocks
 from fltui.aggregation.blocks import ArraySource
 from fltui.aggregation.mean import Mean
-from fltui.aggregation.optimizers import FedAdam, FedAvgM, Step
+from fltui.aggregation.optimizers import FedAdam, FedAvgM, OptimizerStep
 from fltui.aggregation.parameter import write_parameter
 from fltui.aggregation.terms import Row
 from tests.aggregation.arrays import Array, ListSink, diff, full
@@ -18,7 +18,7 @@ from tests.aggregation.arrays import Array, ListSink, diff, full
 
 def test_the_norm_is_that_of_the_step() -> None:
     base, momentum = np.array([1.0, 1.0]), ListSink()
-    step = Step(FedAvgM(0.5, 0.9), {"momentum": ArraySource(np.array([2.0, 0.0]))}, {"momentum": momentum})
+    step = OptimizerStep(FedAvgM(0.5, 0.9), {"momentum": ArraySource(np.array([2.0, 0.0]))}, {"momentum": momentum})
     sink = ListSink()
     norm = write_parameter(Mean([full(np.array([1.0, 9.0]))]), ArraySource(base), sink, step)
     assert momentum.array().tolist() == [1.8, 8.0]
@@ -30,7 +30,7 @@ def test_a_step_goes_from_the_model_whatever_the_sites_send() -> None:
     base = np.array([10.0])
     for term in (full(np.array([14.0])), diff(np.array([4.0]))):
         sink = ListSink()
-        step = Step(FedAvgM(0.5, 0.0), {"momentum": None}, {"momentum": ListSink()})
+        step = OptimizerStep(FedAvgM(0.5, 0.0), {"momentum": None}, {"momentum": ListSink()})
         write_parameter(Mean([term]), ArraySource(base), sink, step)
         assert sink.array().tolist() == [12.0]
 
@@ -43,7 +43,7 @@ def test_a_change_is_changed_before_the_step() -> None:
         change /= 2
 
     sink, momentum = ListSink(), ListSink()
-    step = Step(FedAvgM(1.0, 0.0), {"momentum": None}, {"momentum": momentum})
+    step = OptimizerStep(FedAvgM(1.0, 0.0), {"momentum": None}, {"momentum": momentum})
     write_parameter(Mean([full(np.array([14.0]))]), ArraySource(np.array([10.0])), sink, step, halve)
     assert (seen, sink.array().tolist(), momentum.array().tolist()) == ([0], [12.0], [2.0])
 
@@ -56,7 +56,7 @@ def test_states_are_written_in_order_in_however_many_threads(monkeypatch: pytest
 
     def made() -> list[Array]:
         after = {state: ListSink() for state in before}
-        step = Step(FedAdam(), {state: ArraySource(array) for state, array in before.items()}, after)
+        step = OptimizerStep(FedAdam(), {state: ArraySource(array) for state, array in before.items()}, after)
         write_parameter(Mean([full(sent)]), ArraySource(base), sink := ListSink(), step)
         return [sink.array(), *(after[state].array() for state in before)]
 
@@ -68,7 +68,7 @@ def test_states_are_written_in_order_in_however_many_threads(monkeypatch: pytest
 
 def test_an_array_without_elements_stays_one() -> None:
     sink, state = ListSink(), ListSink()
-    step = Step(FedAvgM(), {"momentum": None}, {"momentum": state})
+    step = OptimizerStep(FedAvgM(), {"momentum": None}, {"momentum": state})
     assert write_parameter(Mean([full(np.zeros(0))]), ArraySource(np.zeros(0)), sink, step) == 0.0
     assert (sink.blocks, state.blocks) == ([], [])
 

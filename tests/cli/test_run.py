@@ -17,6 +17,8 @@ import pytest
 from fltui.cli.run import _say_outcome
 from fltui.run.events import RunFinished, RunStatus
 from fltui.run.folder import create_run
+from tests.cli.test_verify import call
+from tests.job.own_code import FILTER, put
 from tests.jobs import (
     GOOD,
     HELLO,
@@ -360,3 +362,51 @@ def test_whose_folder_could_not_be_written_is_said_of_these_alone(
     )
     _say_outcome(end, folder)
     assert "not told that the run is over: a, b; their folders could not be written" in capsys.readouterr().out
+
+
+OWN_JOB = """
+import numpy as np
+from fltui import FedAvg, FedJob, ScriptExecutor
+from own_run import Scaled
+job = FedJob("own")
+job.to(FedAvg(2, 2, model=np.zeros((3, 3), np.float32), filters=[Scaled(0.5)]), "server")
+job.to_clients(ScriptExecutor("train.py"))
+job.to_clients(Scaled(0.25))
+job.simulator_run("nowhere", n_clients=2)
+"""
+
+
+def test_a_job_runs_with_filters_that_its_author_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.py").write_text(OWN_JOB)
+    (tmp_path / "train.py").write_text(GOOD)
+    put(tmp_path / "own_run.py", FILTER)
+    done = fltui(tmp_path, "run", tmp_path / "job.py", "--keep-results", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert (done.model() == 2 * 0.5 * 0.25).all()  # each of two rounds adds 1 at every site
+    folder = Path(done.last["run_dir"]) / "job"
+    for app in ("app_server", "app_site-1"):
+        assert (folder / app / "custom" / "own_run.py").is_file()
+
+    again = fltui(tmp_path, "run", folder, "--json")
+    assert (again.code, again.model().tolist()) == (0, done.model().tolist())
+
+    told = "'own_run.Scaled', which is not registered: it is code of the job's own and would run with your rights; "
+    for arguments in (("server", folder), ("export", folder, tmp_path / "out")):
+        code, out, err = call(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert f"{told}--job-code lets it, if you trust it" in err
+    assert fltui(tmp_path, "export", folder, tmp_path / "out", "--job-code").code == 0
+    assert (tmp_path / "out" / "own" / "app_server" / "custom" / "own_run.py").is_file()
+
+    code, out, err = call(capsys, "verify", done.last["run_dir"])
+    assert (code, err) == (0, "")
+    assert f"rounds: 0 of 2 recomputed\n  note: no round was recomputed: {folder}" in out
+    assert told in out
+    assert "own_run" not in sys.modules
+    verified = fltui(tmp_path, "verify", done.last["run_dir"], "--job-code")
+    assert (verified.code, verified.err) == (0, "")
+    assert "rounds: 2 of 2 recomputed" in verified.out
+    assert not list(folder.rglob("app_server/**/*.pyc"))

@@ -3,18 +3,28 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from fltui.aggregation.filters import ClipNorm
+from fltui.aggregation.privacy import GaussianNoise
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys
 from fltui.exchange.signing import Identity, fingerprint
+from fltui.job.code import close_code
+from fltui.model import Params, ParamsType
+from fltui.run.events import PrivacySpent, RunStatus
 from fltui.run.folder import RunFolder
-from fltui.run.journal import head_of
+from fltui.run.journal import head_of, read_journal
+from fltui.workflows.fedavg import FedAvg
+from fltui.workflows.statistics import Statistics
 from tests.exchange.odd import ODD
 from tests.exchange.signers import signer
+from tests.job.own_code import WORKFLOW, put
 from tests.jobs import drifting, fltui, write_job
-from tests.server.plays import Play
+from tests.server.plays import MODEL, Play
 
 
 @pytest.fixture
@@ -168,3 +178,105 @@ def test_a_run_with_something_else_in_the_place_of_its_journal_is_found_by_any_n
     os.mkfifo(run.journal)
     code, _, err = call(capsys, "verify", name, "--runs", run.root.parent)
     assert (code, "journal.jsonl cannot be read" in err or "journal.jsonl is not a plain file" in err) == (1, True), err
+
+
+def noisy(**arguments: Any) -> FedAvg:
+    """A workflow with noise at the server."""
+    return FedAvg(
+        num_clients=2, num_rounds=4, model=MODEL, filters=(ClipNorm(9.0), GaussianNoise(1.5, 2.0, **arguments))
+    )
+
+
+def test_noise_of_the_server_is_drawn_again_from_the_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Play(tmp_path, workflow=noisy()).run()
+    spent = [event for event in read_journal(folder.journal) if isinstance(event, PrivacySpent)]
+    one = GaussianNoise(1.5)
+    assert [(event.round, event.epsilon, event.delta) for event in spent] == [
+        (number, one.epsilon(number + 1), 1e-5) for number in range(4)
+    ]
+    assert folder.state().spent == spent[-1]
+    code, out, _ = call(capsys, "verify", folder.root)
+    assert (code, "rounds: 4 of 4 recomputed\nverified: no difference" in out) == (0, True)
+    assert len(folder.state().secret) == 32
+
+
+def test_a_run_without_privacy_left_ends_with_its_last_model_and_is_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Play(tmp_path, workflow=noisy(max_epsilon=GaussianNoise(1.5).epsilon(2))).run()
+    state = folder.state()
+    assert (state.status, state.rounds_done) == (RunStatus.COMPLETED, 2)
+    assert state.reason.startswith("ended after round 1: round 2 does not begin: it would bring the epsilon spent from")
+    assert (folder.models / "final").resolve().name == "round-0002"
+    assert state.spent is not None
+    assert state.spent.round == 1
+    code, out, err = call(capsys, "verify", folder.root)
+    assert (code, err) == (0, "")
+    assert "rounds: 2 of 2 recomputed\nverified: no difference" in out
+
+
+def test_a_run_that_failed_after_its_last_round_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workflow = FedAvg(num_clients=2, num_rounds=3, model=MODEL, key_metric="accuracy")
+    folder = Play(tmp_path, workflow=workflow).run()
+    state = folder.state()
+    assert (state.status, state.rounds_done) == (RunStatus.FAILED, 1)
+    assert "the metric 'accuracy'" in state.reason
+    code, out, err = call(capsys, "verify", folder.root)
+    assert (code, err) == (0, "")
+    assert "rounds: 1 of 1 recomputed\nverified: no difference" in out
+
+
+def test_a_run_that_is_resumed_draws_the_noise_that_it_would_have_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play = Play(tmp_path, workflow=noisy(), fail_at=2)
+    folder = play.run()
+    before = folder.state()
+    assert (before.status, before.rounds_done) == (RunStatus.FAILED, 2)
+    play.fail_at = None
+    play.resume(folder)
+    after = folder.state()
+    assert (after.status, after.secret) == (RunStatus.COMPLETED, before.secret)
+    code, out, _ = call(capsys, "verify", folder.root)
+    assert (code, "rounds: 4 of 4 recomputed" in out) == (0, True)
+
+
+def test_statistics_are_recomputed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(site: str, number: int, params: Params) -> tuple[Params, ParamsType]:
+        found = {name: np.full_like(array, ord(site) + number) for name, array in params.items()}
+        return found, ParamsType.DIFF if site == "a" else ParamsType.FULL
+
+    folder = Play(tmp_path, workflow=Statistics(("x", "y"), num_clients=2), train=told).run()
+    assert folder.state().status is RunStatus.COMPLETED
+    assert (folder.root / "statistics.csv").read_text().startswith("feature,count,mean,")
+    code, out, _ = call(capsys, "verify", folder.root)
+    assert (code, "rounds: 2 of 2 recomputed" in out) == (0, True)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_code_to_which_nobody_has_agreed_makes_no_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sealed: bool
+) -> None:
+    """The server of a run that was not sealed died; its rounds cannot be recomputed, and nothing else is wrong."""
+    folder = Play(tmp_path, rounds=2).run()
+    config = folder.job / "app_server" / "config" / "config_fed_server.json"
+    custom = put(folder.job / "app_server" / "custom" / "own_verify.py", WORKFLOW)
+    if sealed:
+        code, _, err = call(capsys, "verify", folder.root)
+        assert (code, "own_verify.py" in err) == (1, True)  # what was not there when the run ended
+        return
+    config.write_text(config.read_text().replace("fltui.workflows.fedavg.FedAvg", "own_verify.Twice"))
+    lines = folder.journal.read_bytes().splitlines(keepends=True)
+    folder.journal.write_bytes(b"".join(lines[:-1]))
+    folder.seal.unlink()
+    code, out, err = call(capsys, "verify", folder.root)
+    assert (code, err) == (0, "")
+    assert "note: no round was recomputed: " in out
+    assert "--job-code lets it, if you trust it" in out
+    code, out, err = call(capsys, "verify", folder.root, "--job-code")
+    assert (code, err) == (0, "")
+    assert "rounds: 2 of 2 recomputed" in out
+    close_code(folder.root)
+    assert not list(custom.parent.rglob("*.pyc"))

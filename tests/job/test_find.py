@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fltui.errors import BadInputError
+from fltui.job.code import close_code
+from fltui.job.component import Part
 from fltui.job.executors import ScriptExecutor
 from fltui.job.find import find_job, open_job
 from fltui.job.folder import write_job
 from fltui.job.handover import Handover
 from fltui.job.job import Job, SiteApp
 from fltui.workflows.fedavg import FedAvg
+from tests.job.own_code import FILTER, put
 
 SCRIPT = """
 from fltui import FedAvg, FedJob, ScriptExecutor
@@ -71,6 +76,43 @@ def test_a_path_that_does_not_exist_is_named(here: Path) -> None:
 def test_an_exported_job_is_opened(here: Path) -> None:
     with open_job(export(here / "job", here / "train.py")) as (job, note):
         assert (job.name, note) == ("exported", Handover("exported"))
+
+
+OWN = """
+from fltui import FedAvg, FedJob, ScriptExecutor
+from own_found.parts import Scaled
+job = FedJob("scripted")
+job.to(FedAvg(num_clients=1, filters=[Scaled(0.25)]), "server")
+job.to(ScriptExecutor("train.py"), "site-1")
+job.to(Scaled(0.75), "site-1")
+job.simulator_run("workspace")
+"""
+
+
+def test_what_a_script_s_job_has_of_its_own_goes_along_to_where_it_runs(here: Path) -> None:
+    (here / "job.py").write_text(OWN)
+    put(here / "own_found" / "parts.py", FILTER.replace("from fltui", "import own_found_beside\n    from fltui"))
+    put(here / "own_found_beside.py", "")
+    with open_job(here / "job.py") as (job, _):
+        found: Any = job.workflow
+        assert [one.factor for one in found.filters] == [0.25]
+        assert job.app("site-1").filters == (Part("own_found.parts.Scaled", {"factor": 0.75}),)
+        for files in (job.server_files, job.app("site-1").files):
+            assert files.keys() - {"train.py"} == {"own_found/parts.py", "own_found_beside.py"}
+        folder = write_job(job, here / "exported")
+    assert not any("fltui-job-" in entry for entry in sys.path)
+    with pytest.raises(
+        BadInputError, match=r"'own_found\.parts\.Scaled', which is not registered: it is code of the job"
+    ):
+        find_and_load(folder)
+    with open_job(folder, job_code=True) as (again, _):
+        assert again.workflow == found
+    close_code(here)
+
+
+def find_and_load(folder: Path) -> None:
+    with open_job(folder):
+        pass
 
 
 def test_a_script_is_run_and_its_job_lasts_as_long_as_the_context(here: Path) -> None:

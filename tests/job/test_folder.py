@@ -9,7 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fltui.aggregation.filters import ClipNorm, ExcludeVars
+from fltui.aggregation.privacy import GaussianNoise
 from fltui.errors import BadInputError
+from fltui.job import registry
+from fltui.job.component import Part
 from fltui.job.executors import ScriptExecutor
 from fltui.job.folder import demands_signatures, load_job, write_job
 from fltui.job.job import Job, SiteApp
@@ -74,6 +78,26 @@ def test_an_initial_model_survives(here: Path, tmp_path: Path, array: NDArray[An
     found = load_job(write_job(example(here, workflow=FedAvg(model=array)), tmp_path / "job")).workflow
     assert isinstance(found, FedAvg)
     np.testing.assert_array_equal(found.model["numpy_key"], array)
+
+
+def test_filters_at_the_server_and_at_a_site_survive(here: Path, tmp_path: Path) -> None:
+    filters = (ExcludeVars(("b*",)), ClipNorm(0.5), GaussianNoise(2.0, 3.0, 1e-6, 8.0, 4))
+    app = example(here).app("north")
+    guarded = SiteApp(app.executor, app.files, tuple(registry.written(one) for one in filters))
+    workflow = FedAvg(num_clients=2, model=np.zeros(2), filters=filters)
+    folder = write_job(example(here, workflow=workflow, sites={"north": guarded, "south": app}), tmp_path / "job")
+    found = load_job(folder)
+    assert found.workflow == workflow
+    assert found.app("north").filters == (
+        Part("fltui.aggregation.filters.ExcludeVars", {"names": ["b*"]}),
+        Part("fltui.aggregation.filters.ClipNorm", {"max_norm": 0.5}),
+        Part(
+            "fltui.aggregation.privacy.GaussianNoise",
+            {"noise_multiplier": 2.0, "max_norm": 3.0, "delta": 1e-6, "max_epsilon": 8.0, "seed": 4},
+        ),
+    )
+    assert found.app("south").filters == ()
+    assert not found.app("north").is_like(found.app("south"))
 
 
 def test_a_job_for_all_sites_has_one_app(here: Path, tmp_path: Path) -> None:
@@ -213,6 +237,11 @@ def test_a_server_configuration_is_not_trusted(folder: Path, change: Callable[[A
             lambda config: config["executors"][0]["executor"]["args"].update(task_script_path="a/../../b.py"),
             "leaves the app's custom folder",
         ),
+        (
+            lambda config: config.update(task_result_filters=[{"filters": [{"path": "x.Y"}]}]),
+            "names the component 'x.Y', which is not registered",
+        ),
+        (lambda config: config.update(task_data_filters=[{"filters": []}]), "has task_data_filters; a filter's method"),
     ],
 )
 def test_a_client_configuration_is_not_trusted(folder: Path, change: Callable[[Any], object], reason: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fltui.job.component import Part
 from fltui.job.executors import ScriptExecutor
 from fltui.job.folder import write_job
 from fltui.job.invitation import client_command
@@ -41,6 +42,14 @@ def test_the_scripts_arguments_cannot_be_taken_for_options(tmp_path: Path, app: 
     folder = folder_of(tmp_path, {"a": SiteApp(executor, app.files)})
     words = shlex.split(client_command(folder, "a", EXCHANGE))
     assert words[7:] == ["--transfer", "DIFF", "--", "--site", "3", "--name", "a b"]
+
+
+@pytest.mark.parametrize("everywhere", [True, False], ids=["all sites", "named"])
+def test_a_site_s_filters_are_passed_on(tmp_path: Path, app: SiteApp, everywhere: bool) -> None:
+    guarded = SiteApp(app.executor, app.files, (Part("fltui.aggregation.filters.ClipNorm", {"max_norm": 2.0}),))
+    folder = folder_of(tmp_path, {} if everywhere else {"a": guarded}, guarded if everywhere else None)
+    place = folder / ("app" if everywhere else "app_a") / "config" / "config_fed_client.json"
+    assert shlex.split(client_command(folder, "a", EXCHANGE))[-2:] == ["--filters", str(place)]
 
 
 def test_a_demand_for_signatures_is_passed_on(tmp_path: Path, app: SiteApp) -> None:

@@ -17,6 +17,7 @@ from fltui.job.code import NO_CODE
 from fltui.job.component import Component, SiteComponent
 from fltui.job.executors import ScriptExecutor
 from fltui.workflows.fedavg import FedAvg
+from fltui.workflows.statistics import Statistics
 
 EXECUTOR = "fltui.job.executors.ScriptExecutor"
 FEDAVG = "fltui.workflows.fedavg.FedAvg"
@@ -41,7 +42,6 @@ def test_arguments_are_json_values_without_arrays_and_what_is_empty() -> None:
         "num_rounds": 3,
         "start_round": 0,
         "aggregator": {"path": "fltui.aggregation.aggregators.WeightedMean", "args": {}},
-        "key_metric_goal": "max",
     }
 
 
@@ -96,3 +96,11 @@ def test_a_path_that_is_not_registered_is_never_imported(path: str) -> None:
 def test_wrong_arguments_are_named_with_their_file(path: str, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadInputError, match=rf"^config\.json: .*{reason}"):
         registry.create(path, arguments, {}, "config.json")
+
+
+def test_what_is_empty_and_would_not_be_by_default_is_written_down() -> None:
+    whole = Statistics(features=("age",), quantiles=())
+    arguments = registry.arguments_of(whole)
+    assert arguments["quantiles"] == []
+    assert "noise_seed" not in arguments
+    assert registry.create("fltui.workflows.statistics.Statistics", arguments, {}, "config.json") == whole

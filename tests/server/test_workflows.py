@@ -330,7 +330,7 @@ def test_a_metric_that_one_site_lacks_is_noted(tmp_path: Path) -> None:
     folder = played(tmp_path, averaging(num_clients=3, key_metric="auc"), measure=measure).run()
     assert end_of(folder).state is RunStatus.COMPLETED
     noted = [(event.round, event.note) for event in events(folder, RoundNoted)]
-    assert noted == [(1, "b sent no metric 'auc'; the mean is that of the others")]
+    assert noted == [(1, "b sent no metric 'auc'; the round has that of the others")]
 
 
 def test_weights_that_add_up_to_nothing_fail_the_run_and_keep_what_there_is(tmp_path: Path) -> None:

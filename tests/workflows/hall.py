@@ -108,6 +108,9 @@ class Hall:
     def last_counted(self, site: str) -> int | None:
         return max((one.request.round for one in self.finished if site in one.weights), default=None)
 
+    def last_asked(self, site: str) -> int | None:
+        return max((one.round for one in self.requests if site in one.sites), default=None)
+
     async def sites(self, at_least: int, choose: Choose = everybody) -> tuple[str, ...]:
         if len(self.functions) < at_least:
             raise RunFailedError(f"{len(self.functions)} sites, {at_least} needed")

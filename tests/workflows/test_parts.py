@@ -116,7 +116,7 @@ async def test_a_metric_that_is_missing_at_one_site_is_noted_and_the_round_goes_
     workflow = FedAvg(num_clients=3, num_rounds=2, model=[0.0], key_metric="accuracy")
     sites = {"a": tells(0.4, 0.6), "b": tells(None, 0.8), "c": tells(0.8, 0.7)}
     hall = await run(tmp_path, workflow, sites)
-    assert hall.notes == [(0, "b sent no metric 'accuracy'; the mean is that of the others")]
+    assert hall.notes == [(0, "b sent no metric 'accuracy'; the round has that of the others")]
     assert hall.finished[0].metrics == {"accuracy": pytest.approx(0.6)}
     assert hall.best is not None
     assert hall.best.round == 1

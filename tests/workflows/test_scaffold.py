@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fltui.aggregation.aggregators import Median
-from fltui.aggregation.optimizers import FedAdam
 from fltui.client.scaffold import control_change
 from fltui.errors import BadInputError
 from fltui.model import Params, ParamsType
@@ -168,11 +166,6 @@ def _small(site: Trained) -> Site:
     ("arguments", "sentence"),
     [
         ({}, "Scaffold: model is missing; the control variates have its shapes, so it comes first in its job"),
-        (
-            {"model": [1.0], "aggregator": Median()},
-            "Scaffold: it has an aggregator and a step of its own; give learning_rate alone",
-        ),
-        ({"model": [1.0], "server_optimizer": FedAdam()}, "Scaffold: it has an aggregator and a step of its own; "),
         ({"model": [1.0], "learning_rate": 0}, "Scaffold: learning_rate is 0, expected a number above 0"),
         ({"model": [1]}, "Scaffold: parameter 'numpy_key' is int64, and only floats have a direction"),
         (

@@ -182,7 +182,7 @@ def _write_server(job: Job, app: Path) -> None:
     files = {name: f"{_INITIAL}/{file}" for name, file in array_files(model).items()}
     components = [_part("persistor", f"{_PARTS}.ModelFiles", {"files": files})]
     if metric := getattr(workflow, "key_metric", ""):
-        chosen = {"key_metric": metric, "negate_key_metric": getattr(workflow, "key_metric_goal", "max") == "min"}
+        chosen = {"key_metric": metric, "negate_key_metric": getattr(workflow, "key_metric_goal", None) == "min"}
         components.append(_part("model_selector", parts.SELECTOR, chosen))
     _write_json(
         _config(workflows=[_part("controller", parts.FEDAVG, given)], components=components),

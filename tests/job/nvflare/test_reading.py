@@ -47,7 +47,7 @@ def edited(tmp_path: Path, file: str, change: Callable[[Any], object], name: str
     [
         (
             "2.5.2-fedjob",
-            {"key_metric": "accuracy"},
+            {"key_metric": "accuracy", "key_metric_goal": "max"},
             ScriptExecutor("src/hello-numpy_fl.py"),
         ),
         ("2.5.2-external", {}, ScriptExecutor("src/hello-numpy_fl.py", "--a 1")),
@@ -60,7 +60,7 @@ def edited(tmp_path: Path, file: str, change: Callable[[Any], object], name: str
         ("2.8.1-external", {}, ScriptExecutor("src/hello-numpy_fl.py", "--a 1")),
         (
             "2.9.0-base",
-            {"start_round": 1, "key_metric": "accuracy"},
+            {"start_round": 1, "key_metric": "accuracy", "key_metric_goal": "max"},
             ScriptExecutor("src/hello-numpy_fl.py", params_transfer_type="DIFF"),  # type: ignore[arg-type]
         ),
         ("2.9.0-recipe", {}, ScriptExecutor("client.py", "--update_type full")),

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fltui.errors import BadInputError
+from fltui.workflows.condition import Condition
 from fltui.workflows.fedavg import FedAvg
 from fltui.workflows.series import Series
-from fltui.workflows.stopping import Condition, is_better
 from tests.workflows.hall import Hall, run
 from tests.workflows.test_parts import tells
 
@@ -72,11 +72,20 @@ def test_a_condition_holds_or_does_not(text: str, value: float, holds: bool) -> 
     assert not Condition.parse(text).holds({"b": value})
 
 
-def test_better_is_more_or_less() -> None:
-    assert is_better(2, 1, "max")
-    assert not is_better(1, 1, "max")
-    assert is_better(1, 2, "min")
-    assert not is_better(1, 1, "min")
+@pytest.mark.parametrize(
+    ("arguments", "goal"),
+    [
+        ({"key_metric": "a"}, "max"),
+        ({"key_metric": "a", "key_metric_goal": "min"}, "min"),
+        ({"stop_cond": "a >= 1"}, "max"),
+        ({"stop_cond": "a < 1"}, "min"),
+        ({"stop_cond": "a == 1"}, "max"),
+        ({"stop_cond": "b < 1", "key_metric": "a"}, "max"),
+        ({"stop_cond": "a < 1", "key_metric": "a"}, "min"),
+    ],
+)
+def test_what_is_better_follows_from_the_condition(arguments: dict[str, Any], goal: str) -> None:
+    assert FedAvg(**arguments).selection.goal == goal
 
 
 def rounds_of(hall: Hall) -> list[int]:

@@ -1,4 +1,4 @@
-"""When a run has done enough: a condition on a metric, or no better model for a while."""
+"""Conditions on a metric."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Condition:
         found = metrics.get(self.metric)
         return found is not None and _COMPARISONS[self.comparison](found, self.value)
 
+    @property
+    def goal(self) -> Goal | None:
+        """Whether more of the metric comes nearer to it, or less; None for neither."""
+        return {">": "max", "<": "min"}.get(self.comparison[0])  # type: ignore[return-value]  # these are goals
+
     def __str__(self) -> str:
         return f"{self.metric} {self.comparison} {self.value:g}"
-
-
-def is_better(value: float, than: float, goal: Goal) -> bool:
-    """Whether one value of a metric is better than another."""
-    return value > than if goal == "max" else value < than
