@@ -22,7 +22,7 @@ from fltui.aggregation.distances import Distances, bulyan_selection, geometric_m
 from fltui.aggregation.mean import Mean, median_metrics, weighted_metrics
 from fltui.aggregation.parameter import Combine
 from fltui.aggregation.terms import Term
-from fltui.errors import BadInputError
+from fltui.arguments import check_number, check_whole
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,8 @@ class TrimmedMean(Aggregator):
     beta: float = 0.2
 
     def __post_init__(self) -> None:
-        if type(self.beta) not in (int, float) or not 0 <= self.beta < 0.5:
-            raise BadInputError(
-                f"TrimmedMean: beta is {self.beta!r}, expected a number from 0 to below 0.5: it is left out twice, "
-                "of the least and of the greatest values"
-            )
+        twice = "a number from 0 to below 0.5: it is left out twice, of the least and of the greatest values"
+        check_number(self, "beta", least=0, below=0.5, expected=twice)
 
     @property
     def least(self) -> int:
@@ -142,7 +139,7 @@ class _Bounded(Aggregator):
     by_distance: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _check_count(self, "f", self.f, 0)
+        check_whole(self, "f", 0)
 
 
 @dataclass(frozen=True)
@@ -160,8 +157,7 @@ class MultiKrum(_Bounded):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.k is not None:
-            _check_count(self, "k", self.k, 1)
+        check_whole(self, "k", 1, optional=True)
 
     @property
     def least(self) -> int:
@@ -224,9 +220,3 @@ class Bulyan(_Bounded):
 def unmeasured(count: int) -> Distances:
     """What `Aggregator.judge` gets where nothing is measured."""
     return np.zeros((count, count))
-
-
-def _check_count(aggregator: Aggregator, name: str, value: object, least: int) -> None:
-    if type(value) is not int or value < least:
-        kind = type(aggregator).__name__
-        raise BadInputError(f"{kind}: {name} is {value!r}, expected a whole number of at least {least}")

@@ -18,16 +18,15 @@ FedAvgM: Hsu et al., "Measuring the Effects of Non-Identical Data Distribution f
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
 
 from fltui.aggregation.blocks import Sink, Source
 from fltui.aggregation.terms import Row
-from fltui.errors import BadInputError
+from fltui.arguments import check_number
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ class ServerOptimizer(abc.ABC):
     """
 
     states: ClassVar[tuple[str, ...]]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            most = 1.0 if field.name.startswith(("beta", "momentum")) else math.inf
-            least = 0.0 if most == 1.0 else math.ulp(0.0)
-            if type(value) not in (int, float) or not least <= value < most:
-                expected = "from 0 to below 1" if most == 1.0 else "above 0"
-                raise BadInputError(f"{type(self).__name__}: {field.name} is {value!r}, expected a number {expected}")
 
     def initial(self, state: str) -> float:  # noqa: ARG002  # of each
         """What a state is before the first step."""
@@ -72,6 +62,10 @@ class FedAvgM(ServerOptimizer):
 
     states: ClassVar[tuple[str, ...]] = ("momentum",)
 
+    def __post_init__(self) -> None:
+        check_number(self, "learning_rate", above=0)
+        check_number(self, "momentum", least=0, below=1)
+
     def step(self, change: Row, states: Mapping[str, Row]) -> Row:
         """See `ServerOptimizer.step`."""
         moving = states["momentum"]
@@ -95,6 +89,11 @@ class _Adaptive(ServerOptimizer):
     tau: float = 1e-3
 
     states: ClassVar[tuple[str, ...]] = ("momentum", "variance")
+
+    def __post_init__(self) -> None:
+        check_number(self, "learning_rate", above=0)
+        check_number(self, "beta_1", least=0, below=1)
+        check_number(self, "tau", above=0)
 
     def initial(self, state: str) -> float:
         """See `ServerOptimizer.initial`."""
@@ -135,6 +134,10 @@ class FedAdam(_Adaptive):
 
     beta_2: float = 0.99
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "beta_2", least=0, below=1)
+
     def adapt(self, variance: Row, square: Row) -> None:
         """See `_Adaptive.adapt`."""
         variance *= self.beta_2
@@ -151,6 +154,10 @@ class FedYogi(_Adaptive):
     """
 
     beta_2: float = 0.99
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "beta_2", least=0, below=1)
 
     def adapt(self, variance: Row, square: Row) -> None:
         """See `_Adaptive.adapt`."""

@@ -9,11 +9,12 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 from fltui.aggregation.mean import weighted_metrics
+from fltui.arguments import check_number, check_whole, plain
 from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params
-from fltui.workflows.sampling import check_sampling, draw, sample_size
+from fltui.workflows.sampling import checked_sampling, draw, sample_size
 from fltui.workflows.selection import Selection
-from fltui.workflows.starting import check_count, check_seconds, initial_model
+from fltui.workflows.starting import initial_model
 from fltui.workflows.workflow import Answer, Federation, Goal, Request, Workflow
 
 _LARGEST_FACTOR = 1e6
@@ -68,29 +69,26 @@ class Averaging(Workflow):
 
     def __post_init__(self) -> None:
         for name, least in (("num_clients", 1), ("num_rounds", 1), ("start_round", 0)):
-            check_count(self.title, name, getattr(self, name), least)
-        quorum = self.min_clients
-        if quorum is not None and (type(quorum) is not int or not 1 <= quorum <= self.num_clients):
-            raise self.wrong("min_clients", f"1 to num_clients, which is {self.num_clients}")
-        check_seconds(self.title, "round_timeout", self.round_timeout)
-        grace = self.wait_time_after_min_received
-        check_seconds(self.title, "wait_time_after_min_received", grace, above=False)
-        if self.sampling is not None:
-            check_sampling(self.sampling, self.num_clients, self.title)
-        for site, factor in self.weights.items():
-            if type(factor) not in (int, float) or not (
-                factor == 0 or 1 / _LARGEST_FACTOR <= factor <= _LARGEST_FACTOR
-            ):
-                raise BadInputError(
-                    f"{self.title}: the weight of {site} is {factor!r}, expected 0, or 1e-6 to {_LARGEST_FACTOR:g}"
-                )
+            check_whole(self, name, least)
+        quorum = f"1 to num_clients, which is {self.num_clients}"
+        check_whole(self, "min_clients", 1, self.num_clients, optional=True, expected=quorum)
+        check_number(self, "round_timeout", above=0, optional=True, expected="seconds above 0")
+        grace = "seconds of at least 0"
+        check_number(self, "wait_time_after_min_received", least=0, optional=True, expected=grace)
+        object.__setattr__(self, "sampling", checked_sampling(self.sampling, self.num_clients, self.title))
+        object.__setattr__(self, "weights", {site: self._factor(site, one) for site, one in self.weights.items()})
         object.__setattr__(self, "model", initial_model(self.model, self.initial_ckpt, self.title))
         object.__setattr__(self, "initial_ckpt", None)
         _ = self.selection  # which checks what it is made of
 
-    def wrong(self, name: str, expected: str) -> BadInputError:
-        """The error of an argument that makes no sense."""
-        return BadInputError(f"{self.title}: {name} is {getattr(self, name)!r}, expected {expected}")
+    def _factor(self, site: str, given: object) -> float:
+        """A factor of `weights`."""
+        found = plain(given)
+        if found is None or not (found == 0 or 1 / _LARGEST_FACTOR <= found <= _LARGEST_FACTOR):
+            raise BadInputError(
+                f"{self.title}: the weight of {site} is {given!r}, expected 0, or 1e-6 to {_LARGEST_FACTOR:g}"
+            )
+        return found
 
     @cached_property
     def selection(self) -> Selection:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 from fltui.aggregation.aggregators import WeightedMean
 from fltui.aggregation.mean import weighted_metrics
+from fltui.arguments import check_number, check_whole
 from fltui.errors import RunFailedError
 from fltui.run.models import StoredModel
 from fltui.workflows.aggregating import write_one
-from fltui.workflows.starting import check_count, check_seconds, initial_model
+from fltui.workflows.starting import initial_model
 from fltui.workflows.workflow import Federation, Measured, Request, Workflow
 
 TABLE = "cross_site"
@@ -53,11 +54,10 @@ class CrossSiteEval(Workflow):
     arrays: ClassVar[frozenset[str]] = frozenset({"model"})
 
     def __post_init__(self) -> None:
-        if self.num_clients is not None:
-            check_count("CrossSiteEval", "num_clients", self.num_clients, 1)
+        check_whole(self, "num_clients", 1, optional=True)
         for name, least in (("min_clients", 1), ("start_round", 0)):
-            check_count("CrossSiteEval", name, getattr(self, name), least)
-        check_seconds("CrossSiteEval", "round_timeout", self.round_timeout)
+            check_whole(self, name, least)
+        check_number(self, "round_timeout", above=0, optional=True, expected="seconds above 0")
         object.__setattr__(self, "model", initial_model(self.model, self.initial_ckpt, "CrossSiteEval"))
         object.__setattr__(self, "initial_ckpt", None)
 

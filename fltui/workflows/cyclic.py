@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Literal
 
 from fltui.aggregation.aggregators import WeightedMean
 from fltui.aggregation.mean import weighted_metrics
+from fltui.arguments import check_number, check_whole
 from fltui.errors import BadInputError, RunFailedError
 from fltui.workflows.aggregating import write_next
-from fltui.workflows.starting import check_count, check_seconds, initial_model
+from fltui.workflows.starting import initial_model
 from fltui.workflows.workflow import Federation, Request, Workflow
 
 Order = Literal["fixed", "random"]
@@ -49,8 +50,8 @@ class Cyclic(Workflow):
 
     def __post_init__(self) -> None:
         for name, least in (("num_clients", 1), ("num_rounds", 1), ("start_round", 0)):
-            check_count("Cyclic", name, getattr(self, name), least)
-        check_seconds("Cyclic", "round_timeout", self.round_timeout)
+            check_whole(self, name, least)
+        check_number(self, "round_timeout", above=0, optional=True, expected="seconds above 0")
         if self.order not in ("fixed", "random"):
             raise BadInputError(f"Cyclic: order is {self.order!r}, expected fixed or random")
         object.__setattr__(self, "model", initial_model(self.model, self.initial_ckpt, "Cyclic"))

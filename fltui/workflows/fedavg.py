@@ -12,6 +12,7 @@ from fltui.aggregation.aggregators import Aggregator, WeightedMean
 from fltui.aggregation.filters import Filter
 from fltui.aggregation.optimizers import ServerOptimizer
 from fltui.aggregation.privacy import GaussianNoise
+from fltui.arguments import wrong
 from fltui.errors import BadInputError
 from fltui.workflows.aggregating import judge, write_next
 from fltui.workflows.averaging import Averaging
@@ -43,7 +44,7 @@ class FedAvg(Averaging):
         for name, kind in (("aggregator", Aggregator), ("server_optimizer", ServerOptimizer)):
             value = getattr(self, name)
             if not isinstance(value, kind) and not (name == "server_optimizer" and value is None):
-                raise self.wrong(name, f"one such as {name}={_EXAMPLES[name]}")
+                raise wrong(self, name, f"one such as {name}={_EXAMPLES[name]}")
         object.__setattr__(self, "filters", checked(self.filters, self.aggregator, self.title))
         for noise in self._noise:
             noise.check_budget(self.start_round, f"{self.title}: round {self.start_round}")

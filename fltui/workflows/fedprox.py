@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from fltui.arguments import check_number
 from fltui.workflows.fedavg import FedAvg
 from fltui.workflows.workflow import Federation, Request
 
@@ -25,8 +26,7 @@ class FedProx(FedAvg):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.mu) not in (int, float) or not 0 <= self.mu < float("inf"):
-            raise self.wrong("mu", "a number of at least 0")
+        check_number(self, "mu", least=0)
 
     def prepare(self, request: Request, federation: Federation) -> Request:
         """See `Averaging.prepare`."""

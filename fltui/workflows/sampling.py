@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import random
 
+from fltui.arguments import plain
 from fltui.errors import BadInputError
 
 SEEDS = 1 << 32
 """Rounds that a run may have until a draw of its could be one of another seed's."""
 
 
-def check_sampling(sampling: object, sites: int, where: str) -> None:
-    """Make sure that `sampling` is a part of the sites, above 0 up to 1, or a number of them.
+def checked_sampling(sampling: object, sites: int, where: str) -> float | int | None:
+    """A part of the sites, above 0 up to 1, as `float`, or a number of them as `int`; None for all.
 
     Raises:
         BadInputError: it is neither.
     """
-    is_part = type(sampling) is float and 0 < sampling <= 1
-    is_number = type(sampling) is int and 1 <= sampling <= sites
-    if not is_part and not is_number:
+    found = plain(sampling)
+    is_part = isinstance(found, float) and 0 < found <= 1
+    is_number = isinstance(found, int) and 1 <= found <= sites
+    if sampling is not None and not is_part and not is_number:
         raise BadInputError(
             f"{where}: sampling is {sampling!r}, expected a part of the sites such as 0.5, or a number of them from "
             f"1 to num_clients, which is {sites}"
         )
+    return found
 
 
 def sample_size(sampling: float | int | None, sites: int, most: int) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 
 from fltui.aggregation.aggregators import WeightedMean
 from fltui.aggregation.optimizers import PartOf
+from fltui.arguments import check_number
 from fltui.errors import BadInputError
 from fltui.model import CONTROL, CONTROL_ROUND, Params, grouped
 from fltui.workflows.aggregating import judge, write_one
@@ -48,8 +49,7 @@ class Scaffold(Averaging):
             raise BadInputError(
                 "Scaffold: model is missing; the control variates have its shapes, so it comes first in its job"
             )
-        if type(self.learning_rate) not in (int, float) or not 0 < self.learning_rate < math.inf:
-            raise self.wrong("learning_rate", "a number above 0")
+        check_number(self, "learning_rate", above=0)
         for name, array in self.model.items():
             if name.partition("/")[0] == CONTROL:
                 raise BadInputError(f"Scaffold: parameter {name!r} looks like a control variate; rename it")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fltui.arguments import plain
 from fltui.errors import BadInputError
 from fltui.workflows.condition import Condition
-from fltui.workflows.starting import check_count
 from fltui.workflows.workflow import Best, Goal
 
 
@@ -39,7 +39,10 @@ class Selection:
         if goal not in ("max", "min", None):
             raise BadInputError(f"{whose}: key_metric_goal is {goal!r}, expected max or min")
         if patience is not None:
-            check_count(whose, "patience", patience, 1)
+            found = plain(patience)
+            if not isinstance(found, int) or found < 1:
+                raise BadInputError(f"{whose}: patience is {patience!r}, expected a whole number of at least 1")
+            patience = found
         try:
             condition = Condition.parse(stop_cond) if stop_cond else None
         except BadInputError as error:
