@@ -104,6 +104,11 @@ class RunFederation:
         return int(self.state.secret or "0", 16)
 
     @property
+    def first_round(self) -> int:
+        """See `Federation.first_round`."""
+        return self.state.stage_start
+
+    @property
     def last_metrics(self) -> Mapping[str, float]:
         """See `Federation.last_metrics`."""
         return self.state.metrics if self.state.next_round > self.state.stage_start else {}

@@ -67,6 +67,11 @@ class Replay:
         return int(self._rounds.state.secret or "0", 16)
 
     @property
+    def first_round(self) -> int:
+        """See `Federation.first_round`."""
+        return self._stage_start
+
+    @property
     def last_metrics(self) -> Mapping[str, float]:
         """See `Federation.last_metrics`."""
         state = self._rounds.state
@@ -118,6 +123,7 @@ class Replay:
         if self.done:
             start = self._stage_start
             return self._models.load(start), range(start, start + len(rounds))
+        self._stage_start = rounds.start
         with self._models.new(rounds.start, list(params)) as new:
             new.add_all(params, groups)
         return self._models.load(rounds.start), rounds

@@ -129,7 +129,7 @@ class Averaging(Workflow):
     async def run(self, federation: Federation) -> str:
         """Go through the rounds that are to be done; see `Workflow.run`."""
         model, rounds = federation.begin(self.model, self.rounds, self.initial_groups())
-        start, is_new = rounds.stop - self.num_rounds, True
+        start, is_new = federation.first_round, True
         if rounds.start > start:  # the last server may have died before it had judged its last round
             is_new = False
             if self.model or rounds.start - 1 > start or federation.finished_stages():

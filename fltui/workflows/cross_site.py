@@ -89,7 +89,7 @@ class CrossSiteEval(Workflow):
         model, rounds = federation.begin(self.model, self.rounds)
         if not model.entries:
             raise RunFailedError(f"round {rounds.start}: there is no model to evaluate; CrossSiteEval needs one")
-        start = rounds.stop - len(self.rounds)
+        start = federation.first_round
         if self.submit and rounds.start == start:
             model = await self._submit(federation, model, start)
             rounds = range(start + 1, rounds.stop)

@@ -83,7 +83,7 @@ class Cyclic(Workflow):
     async def run(self, federation: Federation) -> str:
         """Go through the turns that are to be done; see `Workflow.run`."""
         model, rounds = federation.begin(self.model, self.rounds)
-        start, known = rounds.stop - len(self.rounds), set[str]()
+        start, known = federation.first_round, set[str]()
 
         def choose(there: tuple[str, ...]) -> tuple[str, ...]:
             known.update(there)

@@ -141,7 +141,7 @@ class Statistics(Workflow):
         rows = len(self.features)
         asked = {name: np.zeros(rows) for name in ("count", "sum", "least", "greatest")}
         model, rounds = federation.begin(asked, self.rounds)
-        start = rounds.stop - 2
+        start = federation.first_round
         for number in rounds:
             if number == start:
                 model = await self._ask(federation, model, number, start, asked, {})

@@ -157,6 +157,10 @@ class Federation(Protocol):
         """What noise is drawn from, known to nobody but the server."""
 
     @property
+    def first_round(self) -> int:
+        """Number of the workflow's first round, known once it has begun."""
+
+    @property
     def last_metrics(self) -> Mapping[str, float]:
         """Of the last finished round of this workflow; empty before its first."""
 

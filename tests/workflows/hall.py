@@ -101,6 +101,10 @@ class Hall:
         self._stage_start = 0
 
     @property
+    def first_round(self) -> int:
+        return self._stage_start
+
+    @property
     def last_metrics(self) -> Mapping[str, float]:
         done = [one for one in self.finished if one.request.round >= self._stage_start]
         return done[-1].metrics if done else {}
