@@ -12,28 +12,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from fltui.client.config import ClientConfig, Durability, TransferType
 from fltui.client.heartbeat import Heartbeat
 from fltui.client.kept import forget, kept_folder
 from fltui.client.leftovers import remove_leftovers, remove_spares
-from fltui.client.outgoing import difference, finite, outgoing
+from fltui.client.logged import LoggedValues, line_of
+from fltui.client.outgoing import difference, outgoing
 from fltui.client.output import LogFile
 from fltui.client.results import Results
 from fltui.client.vetting import Vetting
 from fltui.errors import BadInputError, ClientError, NotYetError, RefusedError
-from fltui.exchange.append import append_line, end_last_line
+from fltui.exchange.append import end_last_line
 from fltui.exchange.collect import read_params
-from fltui.exchange.durable import sync_file, sync_folder
 from fltui.exchange.hints import RELAY, Hints
 from fltui.exchange.keys import Keys, keys_path, site_identity
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId, run_stamp, running
 from fltui.exchange.lock import let_go
 from fltui.exchange.manifest import (
-    LAST_STEP,
-    LONGEST_KEY,
-    Logged,
     Result,
     SiteActivity,
     Task,
@@ -84,7 +79,7 @@ class Session:
         self._model: FLModel | None = None
         self._durable = config.durability is Durability.POWER
         self._results = Results(self.site, durable=self._durable)
-        self._logged = self._log_named = False
+        self._values = LoggedValues(self.site, durable=self._durable)
         self._exchange_id: str | None = None
         self._optimizer_noted = False
         self._skipped = False
@@ -252,7 +247,7 @@ class Session:
                 metrics,
                 meta,
             )
-            self._sync_logged()
+            self._values.sync()
             self._results.put_manifest(task_id, self._identity.encode(result))
 
         self.persist(publish, f"the result of round {task.round}")
@@ -269,38 +264,10 @@ class Session:
         Raises:
             ClientError: the value is not a finite number, or no task says yet which run it belongs to.
         """
-        if unknown := sorted(extra.keys() - {"step", "global_step"}):
-            raise ClientError(f"log() of {key!r}: argument {unknown[0]!r} is not known; these are: step, global_step")
-        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
-            raise ClientError(f"log(): the key has to be text of 1 to {LONGEST_KEY} characters")
+        line = line_of(key, value, kind, self.task.round if self.task else 0, extra)
         if not self.run:
             raise ClientError("log() belongs to a run, but no task was received yet: call receive() first")
-        number = finite(value, f"log() of {key!r}")
-        step = extra.get("global_step", extra.get("step"))
-        step = None if step is None else int(step)
-        if step is not None and not 0 <= step <= LAST_STEP:
-            raise ClientError(f"log() of {key!r}: the step is {step}, expected 0 to 2**53")
-        line = msgspec.json.encode(Logged(key, number, str(kind), self.task.round if self.task else 0, step)) + b"\n"
-
-        def append() -> None:
-            fd = os.open(self.site.metrics(self.run), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                append_line(fd, line)
-            finally:
-                os.close(fd)
-
-        self.persist(append, f"the logged value {key!r}")
-        self._logged = True
-
-    def _sync_logged(self) -> None:
-        """Let what was logged for a task survive a power cut once that is answered: a server that goes on counts the
-        values it has taken in, and skips as many."""
-        if self._durable and self._logged:
-            with contextlib.suppress(FileNotFoundError):  # somebody has cleared the logs away
-                sync_file(self.site.metrics(self.run))
-                if not self._log_named:
-                    sync_folder(self.site.logs)
-            self._logged, self._log_named = False, True
+        self.persist(lambda: self._values.append(self.run, line), f"the logged value {key!r}")
 
     def close(self, state: SiteActivity = "finished", reason: str = "") -> None:
         """Say goodbye: final status, no more watching. A second call does nothing."""
