@@ -10,7 +10,8 @@ gives a function that changes the elements of one block in place, or None to let
                 values *= 0.5
             return change
 
-`result` sees an update as the difference to the model received, in float64. At the server, in
+`result` sees an update as the difference to the model that the site has received, with what `task` has changed of it at
+the server, in float64. At the server, in
 ``FedAvg(filters=[...])``, it is called for what each site has sent; at a site, by ``job.to(Halve(), "site-1")``, for
 what the script sends, before it leaves the site.
 """
@@ -21,7 +22,7 @@ import hashlib
 import math
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ class View:
         round: the round's number.
         site: whose update it is; empty for the model and for the update of all.
         at_site: it has not left the site yet.
+        method: of the filter, to which it is shown.
         entropy: what the draws of this view begin from, a secret first.
         weights: of the sites in the update of all, by site.
     """
@@ -59,6 +61,7 @@ class View:
     round: int = 0
     site: str = ""
     at_site: bool = False
+    method: str = ""
     entropy: tuple[int, ...] = (0,)
     weights: Mapping[str, float] = field(default_factory=dict)
 
@@ -88,7 +91,7 @@ class View:
         return math.hypot(*norms)
 
     def generator(self, name: str, start: int, seed: int | None = None) -> np.random.Generator:
-        """What the draws for one block come from; always the same for the same view, parameter and block.
+        """What the draws for one block come from; always the same for the same view, method, parameter and block.
 
         Args:
             name, start: of the block.
@@ -97,7 +100,7 @@ class View:
         secret, *rest = self.entropy
         known = secret if seed is None else seed
         # A digest of text, and not the numbers themselves: NumPy takes some that differ for the same.
-        told = ascii((known, *rest, name, start)).encode()
+        told = ascii((known, *rest, self.method, name, start)).encode()
         return np.random.default_rng(int.from_bytes(hashlib.blake2b(told, digest_size=32).digest(), "big"))
 
 
@@ -243,7 +246,7 @@ def asked(
         return failed(f"{type(one).__name__}.{what}() failed in {where}: {type(error).__name__}: {error}")
 
     try:
-        change: Change | None = getattr(one, what)(view)
+        change: Change | None = getattr(one, what)(replace(view, method=what))
     except Exception as error:
         raise wrong(error) from error
     if change is None:

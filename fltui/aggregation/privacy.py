@@ -1,14 +1,15 @@
-"""Differential privacy: noise that hides what one site, or one site's data, did to a model, and what that costs.
+"""Differential privacy: noise that hides what one site's update of a model was, and what that costs.
 
 McMahan et al., "Learning Differentially Private Recurrent Language Models", 2018: every update is clipped to a norm C,
 and noise of ``z C`` hides the sum of the updates. What follows from z and from the number of rounds for ε and δ is
 computed by the package ``dp-accounting``, as the composition of Gaussian mechanisms by their Rényi divergence (Mironov,
 "Rényi Differential Privacy", 2017).
 
-What is hidden is whether a site took part (central), or anything that it sent (local): neighbours differ in one site's
-whole update, replaced by nothing. Who is asked can be seen in the exchange folder, so the choice of some sites each
-round is not taken to hide anybody. Every round counts from round 0 on, also those of a run before that has left the
-model to begin with: its rounds are numbered on from there.
+What is hidden is what one site's update was: neighbouring runs differ in the updates of one site, replaced by nothing
+(a difference of 0). Weights and who took part are known in both and not hidden, nor are metrics. Who is asked can be
+seen in the exchange folder, so the choice of some sites each round is not taken to hide anybody. Every round counts
+from round 0 on, also those of a run before that has left the model to begin with: its rounds are numbered on from
+there.
 
 The noise is drawn in float64. That hides from whoever sees models, and has not been proved against an attack on the
 last bits of floats (Mironov, "On Significance of the Least Significant Bits for Differential Privacy", 2012), nor does
@@ -20,6 +21,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from fltui.aggregation.filters import Change, ClipNorm, Filter, View, check_number
@@ -28,6 +30,12 @@ from fltui.errors import BadInputError
 
 _LEAST_MULTIPLIER = 1e-3
 """Less noise hides nothing: epsilon is beyond 500,000, and soon no number any more."""
+
+_ACCOUNTING = "dp_accounting"
+
+_DRAWN = 1 << 16
+"""Elements whose noise is drawn in one go, counted from the parameter's start. It is not the size of the blocks that
+pass, which may become another: a run with noise could then not be verified any more."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,9 @@ class GaussianNoise(Filter):
             raise BadInputError(f"GaussianNoise: seed is {self.seed!r}, expected a whole number from 0")
 
     def check(self, *, at_site: bool) -> None:  # noqa: ARG002
-        """See `Filter.check`."""
-        _accounting()
+        """See `Filter.check`. The package is not loaded before it is to compute: that takes a second."""
+        if find_spec(_ACCOUNTING) is None:
+            raise _missing()
 
     def epsilon(self, rounds: int) -> float:
         """ε after so many rounds.
@@ -109,7 +118,10 @@ class GaussianNoise(Filter):
 
     def _noise(self, view: View, deviation: float) -> Change:
         def change(name: str, start: int, values: Row) -> None:
-            values += view.generator(name, start, self.seed).normal(0.0, deviation, values.size)
+            for first in range(start - start % _DRAWN, start + values.size, _DRAWN):
+                begin, end = max(start, first), min(start + values.size, first + _DRAWN)
+                drawn = view.generator(name, first, self.seed).normal(0.0, deviation, end - first)
+                values[begin - start : end - start] += drawn[begin - first :]
 
         return change
 
@@ -126,9 +138,13 @@ def _epsilon(noise_multiplier: float, delta: float, rounds: int) -> float:
 
 def _accounting() -> Any:
     try:
-        return import_module("dp_accounting")
+        return import_module(_ACCOUNTING)
     except ImportError as error:
-        raise BadInputError(
-            f"GaussianNoise: the package dp-accounting computes the epsilon spent and is not here ({error}); install "
-            "'fltui[privacy]'"
-        ) from error
+        raise _missing(f" ({error})") from error
+
+
+def _missing(why: str = "") -> BadInputError:
+    return BadInputError(
+        f"GaussianNoise: the package dp-accounting computes the epsilon spent and is not here{why}; install "
+        "'fltui[privacy]'"
+    )

@@ -49,8 +49,8 @@ def answer(model: FLModel | None, data: Mapping[str, ArrayLike]) -> FLModel:
         data: feature to its values, one-dimensional; NaN stands for a value that is missing. No row of it is sent.
 
     Returns:
-        Sums over this site's rows, with noise where the job asks for it. Of a feature with fewer values than the job's
-        `min_count` it tells nothing.
+        Sums over this site's rows, with noise where the job asks for it. Without noise it tells nothing of a feature
+        with fewer values than the job's `min_count`, and of a histogram's bin with fewer it tells 0.
 
     Raises:
         ClientError: the task asks for no statistics, or a feature is not in the data.
@@ -103,15 +103,18 @@ def _first(columns: list[Column], asked: _Asked) -> Params:
 
 def _second(columns: list[Column], asked: _Asked) -> Params:
     squares, histogram = np.zeros(len(columns)), np.zeros((len(columns), asked.bins))
+    noisy = asked.noise_multiplier is not None
     for place, values in enumerate(columns):
         if len(values):
             low, high = asked.low[place], asked.high[place]
             with np.errstate(over="ignore"):  # around a mean that another site has made up
                 square = np.square(values - (asked.mean or [])[place]).sum()
             squares[place] = min(square, LARGEST_NUMBER)
-            within = np.clip(values, low, high)
-            histogram[place] = np.histogram(within, bins=asked.bins, range=(low, high))[0]
-    return {"squares": squares, "histogram": histogram}
+            counts = np.histogram(np.clip(values, low, high), bins=asked.bins, range=(low, high))[0]
+            histogram[place] = counts if noisy else np.where(counts < asked.min_count, 0, counts)
+    # With noise there is one number less that needs some, and bins of few rows are hidden by theirs.
+    counted = {} if noisy else {"count": np.array([float(len(values)) for values in columns])}
+    return {**counted, "squares": squares, "histogram": histogram}
 
 
 def _with_noise(told: Params, asked: _Asked, number: int) -> Params:
@@ -129,6 +132,8 @@ def _with_noise(told: Params, asked: _Asked, number: int) -> Params:
         count = told["count"] + draw(0, deviation, rows)
         centred = told["sum"] - told["count"] * middle + draw(0, 1, rows) * deviation * half
         return {**told, "count": count, "sum": centred + count * middle}
-    deviation = noise * math.sqrt(2 * rows)  # a square, of up to (high - low)**2, and one bin for each feature
-    squares = told["squares"] + draw(0, 1, rows) * deviation * (2 * half) ** 2
+    # A square around the mean, which all know from the round before, and one bin for each feature.
+    deviation, mean = noise * math.sqrt(2 * rows), np.array(asked.mean)
+    reach = np.maximum(np.abs(high - mean), np.abs(mean - low))
+    squares = told["squares"] + draw(0, 1, rows) * deviation * reach**2
     return {"squares": squares, "histogram": told["histogram"] + draw(0, deviation, told["histogram"].shape)}

@@ -35,7 +35,13 @@ class Component:
 
 
 class ServerComponent(Component):
-    """Runs at the server: a workflow. The engine knows how to run it; here it is only described."""
+    """Runs at the server: a workflow. The engine knows how to run it; here it is only described.
+
+    Attributes:
+        no_site_filters: why filters at the sites cannot look at what its sites send; empty if they can.
+    """
+
+    no_site_filters: ClassVar[str] = ""
 
     @property
     def parts(self) -> tuple[ServerComponent, ...]:

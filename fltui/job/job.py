@@ -70,6 +70,18 @@ class Job:
             raise BadInputError(f"job {self.name}: min_clients is {self.min_clients}, expected at least 1")
         if self.sites and not self.everywhere and (unknown := set(self.mandatory_clients) - self.sites.keys()):
             raise BadInputError(f"job {self.name}: mandatory client {min(unknown)!r} is not one of its sites")
+        filtered = [target for target, app in self._apps.items() if app.filters]
+        for part in self.workflow.parts:
+            if filtered and part.no_site_filters:
+                raise BadInputError(
+                    f"job {self.name}: {type(part).__name__} goes without filters at sites, and there are some for "
+                    f"{filtered[0]}: {part.no_site_filters}"
+                )
+
+    @property
+    def _apps(self) -> dict[str, SiteApp]:
+        """Of whom: each site that is named, and all others."""
+        return {**self.sites, **({"all sites": self.everywhere} if self.everywhere else {})}
 
     def app(self, site: str) -> SiteApp:
         """The app of one site.
@@ -90,8 +102,7 @@ class Job:
         Raises:
             BadInputError: one is not; the sentence names it.
         """
-        apps = {**self.sites, **({"all sites": self.everywhere} if self.everywhere else {})}
-        for target, app in apps.items():
+        for target, app in self._apps.items():
             if app.executor.task_script_path not in app.files:
                 raise BadInputError(
                     f"job {self.name}: the script {app.executor.task_script_path} of {target} does not exist, neither "

@@ -213,7 +213,11 @@ class RoundFinished(Event, frozen=True, kw_only=True):
 
 
 class PrivacySpent(Event, frozen=True, kw_only=True):
-    """How much privacy the run has spent with round `round`: its models are (epsilon, delta)-differentially private."""
+    """How much privacy the run has spent with round `round`.
+
+    Its models up to there are (epsilon, delta)-differentially private as to what the updates of one site were, with
+    weights and who took part known. For statistics it is one row in place of a site's updates.
+    """
 
     round: int
     epsilon: float

@@ -177,6 +177,12 @@ class RunFederation:
         self.late.missed(round_.unanswered.items())  # not where an outage interrupts it: then it goes on
         return answers
 
+    def reject(self, request: Request, site: str, reason: str) -> None:
+        """See `Federation.reject`."""
+        if self.round is None or self.round.request.round != request.round:
+            raise ValueError("reject() follows ask()")
+        self.round.reject(site, reason)
+
     def _place(self) -> RoundPlace:
         return RoundPlace(
             run=self.folder.run,

@@ -21,7 +21,7 @@ from fltui.run.seal import DifferenceError
 from fltui.run.state import RoundState
 from fltui.server.answers import answer_of
 from fltui.server.history import JOURNAL, Rounds, load_model
-from fltui.workflows.workflow import NO_PARAMS, Answer, Best, Choose, Measured, Request, everybody
+from fltui.workflows.workflow import MOST_HELD, NO_PARAMS, Answer, Best, Choose, Measured, Request, everybody
 
 _NORM_TOLERANCE = 1e-9
 """Of the update norm, relative: a sum of squares differs in its last bits between processors. Models do not."""
@@ -114,7 +114,11 @@ class Replay:
                 expected=request.model.digest,
                 found=started.model,
             )
-        return [self._answer(found, site) for site in sorted(found.accepted)]
+        held = len(found.accepted) <= MOST_HELD
+        return [self._answer(found, site, held=held) for site in sorted(found.accepted)]
+
+    def reject(self, request: Request, site: str, reason: str) -> None:
+        """What was rejected is not among the results that counted. See `Federation.reject`."""
 
     def begin(
         self, params: Params, rounds: range, groups: Mapping[str, Params] = NO_PARAMS
@@ -216,7 +220,7 @@ class Replay:
         told = "names a model that the results do not give"
         return DifferenceError(JOURNAL, told, round=number, expected=model.digest, found=digest)
 
-    def _answer(self, found: RoundState, site: str) -> Answer:
+    def _answer(self, found: RoundState, site: str, *, held: bool) -> Answer:
         event = found.accepted[site]
         if not event.manifest:
             told = "counts a result without its manifest, so nothing shows that its site has sent it"
@@ -231,7 +235,7 @@ class Replay:
             except ExchangeError as error:
                 told = f"is not parameter {entry.name!r} of the result: {error}"
                 raise DifferenceError(f"store/{file}", told, round=event.round, site=site) from error
-        return answer_of(event, self._folder.store)
+        return answer_of(event, self._folder.store, held=held)
 
     def _check_manifest(self, event: ResultAccepted, asked: str) -> None:
         """Compare a result's manifest with its event, with the task it answers and with its signature."""

@@ -30,10 +30,7 @@ from fltui.server.answers import answer_of
 from fltui.server.deliveries import Delivery, Pace, traces_of
 from fltui.server.place import RoundPlace
 from fltui.server.plurality import odd_ones_out
-from fltui.workflows.workflow import Answer, Request
-
-_MOST_HELD = 256
-"""Results whose files are open at once while they are averaged; a process may have 1,024 files open."""
+from fltui.workflows.workflow import MOST_HELD, Answer, Request
 
 _SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
@@ -141,7 +138,7 @@ class Round:
             for site, reason in odd_ones_out(self.request.round, str(self._task_id), self._accepted).items():
                 self._reject(site, reason)
             self._check_quorum()
-        held = len(self._accepted) <= _MOST_HELD
+        held = len(self._accepted) <= MOST_HELD
         return [answer_of(self._accepted[site], self.place.store, held=held) for site in sorted(self._accepted)]
 
     def agrees(self, before: RoundState) -> bool:
@@ -387,6 +384,15 @@ class Round:
         for found in {known for _, known, _ in superseded} - used:
             if found in copied.made or not self.place.keep:
                 self.place.store.joinpath(f"{found}.npy").unlink(missing_ok=True)
+
+    def reject(self, site: str, reason: str) -> None:
+        """Leave out an accepted result that turned out to be unfit.
+
+        Raises:
+            RunFailedError: the quorum cannot be had without it.
+        """
+        self._reject(site, reason)
+        self._check_quorum()
 
     def _reject(self, site: str, reason: str) -> None:
         self._open.pop(site, None)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Scaffold(Averaging):
     """
 
     learning_rate: float = 1.0
+
+    no_site_filters: ClassVar[str] = "the control variates that a site sends would tell what a filter takes away"
 
     def __post_init__(self) -> None:
         super().__post_init__()

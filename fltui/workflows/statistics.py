@@ -5,12 +5,20 @@ greatest. From these come the mean and the bounds of the histogram, which the se
 with its sum of squared deviations from that mean, and its histogram. So variances are added up around the mean of all
 and not as differences of large squares. Quantiles are read off the histogram.
 
+Without noise a site keeps small numbers to itself, as tables of health statistics do: it tells nothing of a feature
+with fewer values than `min_count`, and a histogram's bin with fewer rows is sent as 0. So histogram and quantiles are
+those of the rows in larger bins; ``binned`` says how many these are. Such a rule hides a row from a reader of the table
+and not from somebody who compares two runs, with and without it: that takes noise.
+
 A script answers with `fltui.client.statistics`. What comes of it is a model, one array for each statistic, a row in it
 for each feature, and ``statistics.csv`` in the run folder.
 
 With a `noise_multiplier` z every site adds noise to what it tells, so that no row shows: each answer is a Gaussian
 mechanism, scaled so that one row more or less changes it by a Euclidean norm of 1 and noise of deviation z is added;
-see `fltui.aggregation.privacy` for ε. Least and greatest values would tell of single rows, so bounds have to be given.
+see `fltui.aggregation.privacy` for ε.
+
+Least and greatest values are those of single rows. So bounds have to be given, known without a look at the data, unless
+the job says that these two may be told.
 """
 
 from __future__ import annotations
@@ -18,7 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,8 +55,10 @@ class Statistics(Workflow):
         min_clients: how many have to answer; all if not given.
         bins: of each histogram.
         quantiles: between 0 and 1.
-        bounds: the least and the greatest value of a feature, where they are known; values beyond count as these.
-        min_count: a site with fewer values of a feature tells nothing of it, and nothing is made of fewer in all.
+        bounds: the least and the greatest value of each feature; values beyond count as these.
+        exact_extremes: features without bounds are allowed: each site tells the least and the greatest of its values.
+        min_count: a site with fewer values of a feature tells nothing of it, and 0 of a bin with fewer; nothing is made
+            of fewer in all. With noise, it counts for the last alone.
         noise_multiplier: z, the noise that each site adds; none if not given.
         delta: δ, see `GaussianNoise`.
         noise_seed: see `seed` of `GaussianNoise`.
@@ -56,7 +66,7 @@ class Statistics(Workflow):
         start_round: number of the first round.
 
     Raises:
-        BadInputError: an argument makes no sense, or noise is asked for and a feature has no bounds.
+        BadInputError: an argument makes no sense, or a feature has no bounds and is not allowed to.
     """
 
     features: tuple[str, ...] = ()
@@ -65,12 +75,17 @@ class Statistics(Workflow):
     bins: int = 20
     quantiles: tuple[float, ...] = (0.25, 0.5, 0.75)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    exact_extremes: bool = False
     min_count: int = 10
     noise_multiplier: float | None = None
     delta: float = 1e-5
     noise_seed: int | None = None
     round_timeout: float | None = None
     start_round: int = 0
+
+    no_site_filters: ClassVar[str] = (
+        "filters look at an update of a model, and statistics are no such; noise for them is noise_multiplier=..."
+    )
 
     def __post_init__(self) -> None:
         for name, expected in (("features", "names, each of them once"), ("quantiles", "numbers from 0 to 1")):
@@ -98,10 +113,18 @@ class Statistics(Workflow):
                 raise BadInputError(
                     f"Statistics: bounds of {feature!r} is {bounds!r}, expected the least value and a greater one"
                 )
-        if self.noise is not None and (free := [name for name in self.features if name not in self.bounds]):
+        if type(self.exact_extremes) is not bool:
+            raise BadInputError(f"Statistics: exact_extremes is {self.exact_extremes!r}, expected True or False")
+        free = [name for name in self.features if name not in self.bounds]
+        if self.noise is not None and free:
             raise BadInputError(
                 f"Statistics: noise hides a row only within bounds that are known, and {free[0]!r} has none; give them "
                 "as bounds={...}"
+            )
+        if free and not self.exact_extremes:
+            raise BadInputError(
+                f"Statistics: {free[0]!r} has no bounds, so every site would tell its least and its greatest value, "
+                "which are those of single rows; give bounds={...}, or exact_extremes=True if that may be"
             )
 
     @property
@@ -148,6 +171,8 @@ class Statistics(Workflow):
             else:
                 found = {name: _column(model, name) for name in ("mean", "low", "high")}
                 wanted = {"squares": np.zeros(rows), "histogram": np.zeros((rows, self.bins))}
+                if self.noise is None:
+                    wanted["count"] = np.zeros(rows)
                 told = {name: column.tolist() for name, column in found.items()}
                 model = await self._ask(federation, model, number, start, wanted, told)
         federation.add_table(TABLE, self._rows(model))
@@ -216,8 +241,8 @@ class Statistics(Workflow):
         enough = count >= self.min_count
         nothing = np.full_like(count, np.nan)
         # A site that is not there any more, or has just come, told nothing in one of the two rounds: what is added up
-        # in this one belongs to the values of this one. With noise, the first count is off by less.
-        seen = count if self.noise_multiplier is not None else histogram.sum(axis=1)
+        # in this one belongs to the values of this one. With noise, they are counted once.
+        seen = _sum(told["count"]) if "count" in told else count
         there = enough & (seen >= 1)
         variance = np.divide(np.maximum(_sum(told["squares"]), 0), seen, out=nothing.copy(), where=there)
         # One by one: of several at once NumPy gives other last bits than its histogram has.
@@ -231,6 +256,7 @@ class Statistics(Workflow):
         ).reshape(len(self.features), len(self.quantiles))
         return {
             "count": count,
+            "binned": histogram.sum(axis=1),
             "mean": np.where(enough, found["mean"], nothing),
             "variance": variance,
             "standard_deviation": np.sqrt(variance),
@@ -241,7 +267,7 @@ class Statistics(Workflow):
 
     def _rows(self, model: StoredModel) -> Iterator[list[object]]:
         """The table: a row for each feature."""
-        found = {name: _column(model, name) for name in ("count", "mean", "standard_deviation")}
+        found = {name: _column(model, name) for name in ("count", "binned", "mean", "standard_deviation")}
         edges = _column(model, "edges").reshape(len(self.features), -1)
         quantiles = _column(model, "quantiles").reshape(len(self.features), -1)
         yield ["feature", *found, "low", "high", *(f"quantile {one:g}" for one in self.quantiles)]

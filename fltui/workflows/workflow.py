@@ -21,6 +21,9 @@ from fltui.run.models import ModelWriter, StoredModel
 
 NO_PARAMS: Mapping[str, Params] = {}
 
+MOST_HELD = 256
+"""Answers whose files are open at once while they are aggregated; a process may have 1,024 files open."""
+
 Goal = Literal["max", "min"]
 
 Choose = Callable[[tuple[str, ...]], tuple[str, ...]]
@@ -192,6 +195,18 @@ class Federation(Protocol):
 
         Raises:
             RunFailedError: the quorum cannot be had; the sentence names who failed and why.
+        """
+
+    def reject(self, request: Request, site: str, reason: str) -> None:
+        """Leave out a site whose answer was accepted and turns out to be unfit; call it before the round is finished.
+
+        Args:
+            request: the round's.
+            site: who.
+            reason: one sentence.
+
+        Raises:
+            RunFailedError: the quorum cannot be had without it.
         """
 
     def begin(

@@ -176,8 +176,8 @@ def draws(view: View, name: str = "w", start: int = 0, seed: int | None = None) 
 
 
 def test_the_same_view_draws_the_same_and_every_other_one_something_else() -> None:
-    def view(secret: int = 5, number: int = 1, place: int = 0, site: str = "a") -> View:
-        return View({}, entropy=(secret, number, place, int.from_bytes(site.encode(), "big")))
+    def view(secret: int = 5, number: int = 1, place: int = 0, site: str = "a", method: str = "task") -> View:
+        return View({}, method=method, entropy=(secret, number, place, int.from_bytes(site.encode(), "big")))
 
     assert draws(view()) == draws(view())
     assert draws(view(1), seed=9) == draws(view(2), seed=9)
@@ -187,6 +187,7 @@ def test_the_same_view_draws_the_same_and_every_other_one_something_else() -> No
         draws(view(number=2)),
         draws(view(place=1)),
         draws(view(site="b")),
+        draws(view(method="aggregate")),
         draws(view(), "v"),
         draws(view(), start=1),
         draws(view(), start=1 << 32),

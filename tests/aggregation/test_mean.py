@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fltui.aggregation import blocks
 from fltui.aggregation.blocks import ArraySource, Sink, Source
-from fltui.aggregation.mean import Mean, weighted_metrics
+from fltui.aggregation.mean import Mean, median_metrics, weighted_metrics
 from fltui.aggregation.parameter import write_parameter
 from fltui.aggregation.terms import Term
 from fltui.exchange.collect import LARGEST_NUMBER, LARGEST_WEIGHT, LEAST_WEIGHT
@@ -297,3 +297,9 @@ def test_an_overflow_far_behind_ends_all_threads(monkeypatch: pytest.MonkeyPatch
 def test_the_norm_of_what_has_no_square_is_known() -> None:
     array = np.full(20_000, 1e200)
     assert weighted_mean([full(array)], None, ListSink()) == pytest.approx(1e200 * math.sqrt(20_000))
+
+
+def test_the_median_of_a_metric_is_that_of_those_who_count_and_report_it() -> None:
+    reports = [(1.0, {"auc": 0.5}), (1.0, {"auc": 0.7, "loss": 2.0}), (1.0, {"auc": 1e9}), (0.0, {"auc": -1.0})]
+    assert median_metrics(reports) == {"auc": 0.7, "loss": 2.0}
+    assert median_metrics([]) == {}

@@ -105,6 +105,18 @@ def test_every_block_and_parameter_has_noise_of_its_own(monkeypatch: pytest.Monk
     assert np.abs(np.corrcoef(pieces) - np.eye(10)).max() < 0.6
 
 
+@pytest.mark.parametrize("length", [1000, 65_536, 100_000, 1_000_000])
+def test_the_size_of_a_block_changes_no_bit(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """What was drawn stays as it was: this is the noise of runs that are to be verified."""
+    one = GaussianNoise(2.0)
+    monkeypatch.setattr("fltui.aggregation.blocks.BLOCK", length)
+    view = noisy(size=140_000)
+    found = local(one, view)
+    for start in (0, 65_536, 131_072):
+        piece = view.generator("w", start).normal(0.0, 2.0, 65_536)[: 140_000 - start]
+        assert found[start : start + 65_536].tolist() == piece.tolist()
+
+
 def test_a_known_seed_gives_noise_that_anybody_can_make_again() -> None:
     one = GaussianNoise(seed=11)
     assert local(one, noisy((1, 0, 0, 0), 9)).tolist() == local(one, noisy((2, 0, 0, 0), 9)).tolist()
@@ -173,12 +185,28 @@ def test_a_round_that_would_exceed_the_budget_is_refused_with_numbers() -> None:
 
 def test_without_the_package_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
-    with pytest.raises(BadInputError) as caught:
-        GaussianNoise().check(at_site=True)
-    assert str(caught.value) == (
-        "GaussianNoise: the package dp-accounting computes the epsilon spent and is not here (import of dp_accounting "
-        "halted; None in sys.modules); install 'fltui[privacy]'"
-    )
+    uses: dict[str, Callable[[], object]] = {
+        "": lambda: GaussianNoise().check(at_site=True),
+        " (import of dp_accounting halted; None in sys.modules)": lambda: GaussianNoise().epsilon(77),
+    }
+    for why, use in uses.items():
+        with pytest.raises(BadInputError) as caught:
+            use()
+        assert str(caught.value) == (
+            f"GaussianNoise: the package dp-accounting computes the epsilon spent and is not here{why}; install "
+            "'fltui[privacy]'"
+        )
+
+
+def test_the_package_is_not_loaded_before_it_is_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} was loaded")
+
+    monkeypatch.setattr("fltui.aggregation.privacy.import_module", refuse)
+    GaussianNoise().check(at_site=True)
+    GaussianNoise().check_budget(3, "round 3")
+    with pytest.raises(AssertionError, match="dp_accounting was loaded"):
+        GaussianNoise(1.2345).epsilon(1)
 
 
 @pytest.mark.parametrize(

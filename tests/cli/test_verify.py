@@ -248,9 +248,9 @@ def test_statistics_are_recomputed(tmp_path: Path, capsys: pytest.CaptureFixture
         found = {name: np.full_like(array, ord(site) + number) for name, array in params.items()}
         return found, ParamsType.DIFF if site == "a" else ParamsType.FULL
 
-    folder = Play(tmp_path, workflow=Statistics(("x", "y"), num_clients=2), train=told).run()
+    folder = Play(tmp_path, workflow=Statistics(("x", "y"), num_clients=2, exact_extremes=True), train=told).run()
     assert folder.state().status is RunStatus.COMPLETED
-    assert (folder.root / "statistics.csv").read_text().startswith("feature,count,mean,")
+    assert (folder.root / "statistics.csv").read_text().startswith("feature,count,binned,mean,")
     code, out, _ = call(capsys, "verify", folder.root)
     assert (code, "rounds: 2 of 2 recomputed" in out) == (0, True)
 

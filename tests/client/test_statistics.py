@@ -14,7 +14,7 @@ from fltui.errors import ClientError
 from fltui.model import STATISTICS, FLModel, Params, as_params
 
 FIRST: dict[str, Any] = {"features": ["x", "y"], "bins": 4, "min_count": 3}
-SECOND: dict[str, Any] = {**FIRST, "mean": [2.0, 0.0], "low": [0.0, -1.0], "high": [8.0, 1.0]}
+SECOND: dict[str, Any] = {**FIRST, "min_count": 1, "mean": [2.0, 0.0], "low": [0.0, -1.0], "high": [8.0, 1.0]}
 DATA: dict[str, Any] = {"x": [0.0, 2.0, math.nan, 4.0, 8.0], "y": np.array([1, -1, 0])}
 
 
@@ -35,17 +35,26 @@ def test_first_it_tells_counts_sums_and_extremes() -> None:
 
 
 def test_then_squares_around_the_mean_of_all_and_a_histogram() -> None:
-    assert listed(tell(SECOND)) == {"squares": [44, 2], "histogram": [[1, 1, 1, 1], [1, 0, 1, 1]]}
+    assert listed(tell(SECOND)) == {"count": [4, 3], "squares": [44, 2], "histogram": [[1, 1, 1, 1], [1, 0, 1, 1]]}
+
+
+def test_of_a_bin_with_few_rows_it_tells_none() -> None:
+    asked = {**SECOND, "min_count": 2, "low": [0.0, -1.0], "high": [16.0, 1.0]}
+    assert listed(tell(asked)) == {"count": [4, 3], "squares": [44, 2], "histogram": [[2, 0, 0, 0], [0, 0, 0, 0]]}
 
 
 def test_a_mean_that_another_site_has_made_up_leads_to_nothing_that_cannot_be_sent() -> None:
     told = tell({**SECOND, "mean": [1e280, -1e280], "low": [-1e280] * 2, "high": [1e280] * 2})
-    assert listed(told) == {"squares": [1e280, 1e280], "histogram": [[0, 0, 4, 0], [0, 1, 2, 0]]}
+    assert listed(told) == {
+        "count": [4, 3],
+        "squares": [1e280, 1e280],
+        "histogram": [[0, 0, 4, 0], [0, 1, 2, 0]],
+    }
 
 
 @pytest.mark.parametrize("asked", [FIRST, SECOND])
 def test_of_few_values_it_tells_nothing(asked: dict[str, Any]) -> None:
-    told = tell({**asked, "min_count": 4}, {"x": [1.0, 2.0, 4.0, 8.0], "y": [1, -1, 0]})
+    told = tell({**asked, "min_count": 4}, {"x": [1.0, 1.5, 1.0, 0.5], "y": [1, -1, 0]})
     for array in told.values():
         assert not array[1].any()
         assert array[0].any()
@@ -105,7 +114,7 @@ def test_noise_is_as_large_as_what_a_row_can_change() -> None:
     more = {"mean": [1.0] * F, "low": [-1.0] * F, "high": [5.0] * F}
     told = tell_many({**MANY, **more}, number=1)
     assert told.keys() == {"squares", "histogram"}
-    is_of_deviation(told["squares"] - 19, UNIT * (2 * half) ** 2)
+    is_of_deviation(told["squares"] - 19, UNIT * 4**2)  # a row is at most 4 away from the mean of all
     is_of_deviation(told["histogram"] - [1, 2], UNIT)
 
 

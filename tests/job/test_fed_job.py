@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fltui import FedAvg, FedJob, ScriptExecutor, ScriptRunner
+from fltui import ClipNorm, Cyclic, FedAvg, FedJob, Scaffold, ScriptExecutor, ScriptRunner, Statistics, Workflow
 from fltui.errors import BadInputError
 from fltui.job.folder import load_job
+from fltui.workflows.series import Series
 
 
 def test_the_tutorials_job_is_exported_and_loaded(here: Path, tmp_path: Path) -> None:
@@ -99,6 +101,46 @@ def test_a_job_without_a_site_is_incomplete(tmp_path: Path) -> None:
     job.to(FedAvg(), "server")
     with pytest.raises(BadInputError, match="has no site"):
         job.export_job(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "told"),
+    [
+        (
+            Scaffold(1, 1, model=np.zeros(2)),
+            "Scaffold goes without filters at sites, and there are some for site-1: the control variates that a site",
+        ),
+        (
+            Statistics(("a",), bounds={"a": (0, 1)}),
+            "Statistics goes without filters at sites, and there are some for site-1: filters look at an update",
+        ),
+    ],
+)
+def test_filters_at_sites_that_would_fail_there_are_refused_at_once(
+    here: Path, tmp_path: Path, workflow: Workflow, told: str
+) -> None:
+    job = FedJob("hello")
+    job.to(workflow, "server")
+    job.to(ScriptExecutor("train.py"), "site-1")
+    job.to(ClipNorm(), "site-1")
+    with pytest.raises(BadInputError, match=f"^job hello: {told}"):
+        job.export_job(tmp_path)
+
+
+def test_filters_at_sites_are_refused_whichever_of_several_workflows_cannot_have_them(
+    here: Path, tmp_path: Path
+) -> None:
+    job = FedJob("hello")
+    job.to(FedAvg(1, 1, model=np.zeros(2)), "server")
+    job.to(ScriptExecutor("train.py"), "@ALL")
+    job.to(ClipNorm(), "@ALL")
+    job.export_job(tmp_path / "one")
+    job.to(Cyclic(1, 1), "server")
+    job.export_job(tmp_path / "two")
+    found = load_job(tmp_path / "two" / "hello")
+    series = Series((Scaffold(1, 1, model=np.zeros(2)), Cyclic(1, 1)))
+    with pytest.raises(BadInputError, match=r"^job hello: Scaffold goes without filters at sites, .* for all sites: "):
+        replace(found, workflow=series)
 
 
 def test_files_need_a_script_to_go_with(here: Path, tmp_path: Path) -> None:

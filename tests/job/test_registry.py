@@ -99,7 +99,7 @@ def test_wrong_arguments_are_named_with_their_file(path: str, arguments: dict[st
 
 
 def test_what_is_empty_and_would_not_be_by_default_is_written_down() -> None:
-    whole = Statistics(features=("age",), quantiles=())
+    whole = Statistics(features=("age",), quantiles=(), exact_extremes=True)
     arguments = registry.arguments_of(whole)
     assert arguments["quantiles"] == []
     assert "noise_seed" not in arguments

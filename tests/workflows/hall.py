@@ -81,6 +81,7 @@ class Hall:
 
     Attributes:
         stop_before: the round that does not begin any more: a run that is interrupted.
+        rejected: round, site and reason of every answer that a workflow left out.
     """
 
     def __init__(self, folder: Path, sites: dict[str, Site], *, seed: int = 0) -> None:
@@ -91,6 +92,8 @@ class Hall:
         self.seed = seed
         self.requests: list[Request] = []
         self.finished: list[Finished] = []
+        self.rejected: list[tuple[int, str, str]] = []
+        self._answered: set[str] = set()
         self.stop_before: int | None = None
         self.best: Best | None = None
         self.secret = 7
@@ -126,7 +129,15 @@ class Hall:
         self.requests.append(request)
         params = {name: np.load(request.files[entry.file]) for name, entry in request.entries.items()}
         replies = {site: self.functions[site](request.round, dict(params)) for site in sorted(request.sites)}
+        self._answered = {site for site, reply in replies.items() if reply is not None}
         return [self.answer(site, reply) for site, reply in replies.items() if reply is not None]
+
+    def reject(self, request: Request, site: str, reason: str) -> None:
+        self.rejected.append((request.round, site, reason))
+        self._answered.remove(site)
+        if len(self._answered) < request.quorum:
+            told = f"round {request.round}: {len(self._answered)} sites answered, {request.quorum} needed"
+            raise RunFailedError("; ".join([told, *(f"{name}: {why}" for _, name, why in self.rejected)]))
 
     def answer(self, site: str, reply: Reply) -> Answer:
         entries = {name: self.store.put(name, array) for name, array in reply.params.items()}

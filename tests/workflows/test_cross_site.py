@@ -156,3 +156,11 @@ def test_fewer_sites_lower_the_quorum() -> None:
     found = CrossSiteEval(num_clients=5, min_clients=4).for_sites(2)
     assert (found.num_clients, found.min_clients, found.rounds) == (2, 2, range(4))
     assert found.for_rounds(9) == found
+
+
+async def test_no_more_sites_take_part_than_it_asks_for(tmp_path: Path) -> None:
+    hall = Hall(tmp_path / "hall", {name: adds(1) for name in "abcd"})
+    hall.stop_before = 1
+    with pytest.raises(InterruptedError):
+        await CrossSiteEval(num_clients=2, model=[0.0]).run(hall)
+    assert hall.requests[0].sites == ("a", "b")

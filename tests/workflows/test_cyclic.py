@@ -11,6 +11,7 @@ import pytest
 from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params, ParamsType
 from fltui.workflows.cyclic import Cyclic
+from fltui.workflows.workflow import Answer, Request
 from tests.workflows.hall import Hall, Reply, Site, adds, run
 
 
@@ -114,3 +115,24 @@ def test_a_turn_of_every_site_is_a_round_each() -> None:
     workflow = Cyclic(num_clients=4, num_rounds=3, start_round=2)
     assert (workflow.rounds, workflow.quorum, workflow.site_count) == (range(2, 14), 1, 4)
     assert workflow.for_sites(2).for_rounds(5).rounds == range(2, 12)
+
+
+async def test_a_site_that_was_away_has_its_turn_once_it_is_back(tmp_path: Path) -> None:
+    hall = Hall(tmp_path / "hall", {name: adds(1) for name in "abc"})
+    there = {0: "ac", 1: "abc", 2: "abc", 3: "bc", 4: "bc", 5: "abc"}
+    everybody = dict(hall.functions)
+    asked = hall.ask
+
+    async def ask(request: Request) -> list[Answer]:
+        coming = there.get(request.round + 1, "abc")
+        hall.functions = {name: everybody[name] for name in coming}
+        answers = {name: everybody[name] for name in "abc"}
+        now, hall.functions = hall.functions, answers
+        found = await asked(request)
+        hall.functions = now
+        return found
+
+    hall.ask = ask  # type: ignore[method-assign]
+    hall.functions = {name: everybody[name] for name in there[0]}
+    await Cyclic(num_clients=3, num_rounds=2, model=[0.0]).run(hall)
+    assert [one.request.sites for one in hall.finished] == [("a",), ("b",), ("c",), ("b",), ("c",), ("a",)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +236,17 @@ async def test_every_round_and_every_secret_has_noise_of_its_own_and_the_same_ag
     assert np.abs(np.corrcoef(rounds) - np.eye(3)).max() < 5 / math.sqrt(SIZE)
 
 
+@pytest.mark.parametrize("length", [30_000, 100_000])
+async def test_the_size_of_a_block_changes_no_bit_of_the_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    workflow = private(model={"w": np.zeros(140_000, np.float32)})
+    one = await run(tmp_path / "one", workflow, EVEN)
+    monkeypatch.setattr("fltui.aggregation.blocks.BLOCK", length)
+    other = await run(tmp_path / "other", workflow, EVEN)
+    assert one.models.load(1).digest == other.models.load(1).digest
+
+
 async def test_a_run_that_is_resumed_draws_the_same_noise(tmp_path: Path) -> None:
     workflow = private(num_rounds=3)
     whole = await run(tmp_path, workflow, EVEN)
@@ -277,7 +288,8 @@ async def test_noise_refuses_a_model_that_is_not_of_floats_alone(tmp_path: Path)
     with pytest.raises(RunFailedError) as caught:
         await run(tmp_path, averaging(GaussianNoise(), num_clients=1), {"a": site("a")})
     assert str(caught.value) == (
-        "round 0, site a: GaussianNoise: parameter 'mask' is not of floats, so no noise would hide it"
+        "round 0: 0 sites answered, 1 needed; a: GaussianNoise: parameter 'mask' is not of floats, so no noise would "
+        "hide it"
     )
 
 
@@ -324,7 +336,7 @@ class Own(Filter):
 @pytest.mark.parametrize(
     ("at", "model"),
     [
-        ("task", [5.0, 5.0]),  # they add 1 to 4, and the server has 0
+        ("task", [1.0, 1.0]),  # they add 1 to the 4 that they receive, and the server has 0
         ("result", [5.0, 5.0]),
         ("aggregate", [5.0, 5.0]),
     ],
@@ -338,7 +350,7 @@ async def test_a_filter_of_one_s_own_has_its_say_at_each_of_three_places(
 
 @pytest.mark.parametrize("at", ["task", "result", "aggregate"])
 async def test_whatever_goes_wrong_in_it_fails_the_run_with_a_sentence(tmp_path: Path, at: str) -> None:
-    whose = r", site a" if at == "result" else ""
+    whose = r": 0 sites answered, 1 needed; a" if at == "result" else ""
     with pytest.raises(
         RunFailedError,
         match=rf"^round 0{whose}: Own\.{at}\(\) failed in test_filtering\.py, line \d+: ZeroDivisionError: by zero$",
@@ -349,8 +361,11 @@ async def test_whatever_goes_wrong_in_it_fails_the_run_with_a_sentence(tmp_path:
 @pytest.mark.parametrize(
     ("at", "told"),
     [
-        ("task", "round 0: a filter made parameter 'numpy_key' of the model NaN or infinite"),
-        ("result", "round 0: a filter made parameter 'numpy_key' of a NaN or infinite"),
+        ("task", "^round 0: a filter made parameter 'numpy_key' NaN, infinite or larger than float64 holds$"),
+        (
+            "result",
+            "^round 0: 0 .* needed; a: a filter made parameter 'numpy_key' NaN, infinite or larger than float64",
+        ),
         ("aggregate", "round 0: parameter 'numpy_key' of a cannot be aggregated: the next model does not fit into"),
     ],
 )
@@ -358,6 +373,31 @@ async def test_whatever_goes_wrong_in_it_fails_the_run_with_a_sentence(tmp_path:
 async def test_a_filter_that_makes_no_numbers_fails_the_run(tmp_path: Path, at: str, told: str) -> None:
     with pytest.raises(RunFailedError, match=told):
         await run(tmp_path, FedAvg(1, 1, model=np.zeros(2), filters=(Own(at, math.nan),)), {"a": adds(1.0)})
+
+
+# What is drawn.
+
+
+@dataclass(frozen=True)
+class Drawing(Filter):
+    """Adds what it draws, at each of three places."""
+
+    drawn: list[Array] = field(default_factory=list, compare=False)
+
+    def _change(self, view: View) -> Change:
+        def change(name: str, start: int, values: Row) -> None:
+            self.drawn.append(view.generator(name, start).normal(size=values.size))
+
+        return change
+
+    task = result = aggregate = _change
+
+
+async def test_each_method_of_a_filter_draws_numbers_of_its_own(tmp_path: Path) -> None:
+    one = Drawing()
+    await run(tmp_path, FedAvg(1, 1, model=np.zeros(500), filters=(one,)), {"a": adds(1.0)})
+    assert len(one.drawn) == 3
+    assert np.abs(np.corrcoef(one.drawn) - np.eye(3)).max() < 5 / math.sqrt(500)
 
 
 REFUSED: list[tuple[Callable[[], object], str]] = [

@@ -14,7 +14,7 @@ from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params
 from fltui.workflows.fedavg import FedAvg
 from fltui.workflows.workflow import Best
-from tests.workflows.hall import Reply, Site, run
+from tests.workflows.hall import Hall, Reply, Site, run
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,30 @@ async def test_a_metric_that_nobody_sends_fails_the_run_once_its_round_is_finish
         await run(tmp_path, workflow, {"a": site})
     assert str(caught.value) == sentence
     assert (tmp_path / "hall/models/round-0001").exists()
+
+
+async def test_a_bad_site_cannot_end_a_run_of_a_robust_aggregator_by_its_metric(tmp_path: Path) -> None:
+    sites = {"a": tells(0.5), "b": tells(0.6), "c": tells(1e9)}
+    workflow = FedAvg(num_clients=3, num_rounds=2, model=[0.0], aggregator=Median(), stop_cond="accuracy >= 0.9")
+    hall = await run(tmp_path, workflow, sites)
+    assert [one.metrics["accuracy"] for one in hall.finished] == [0.6, 0.6]
+
+
+async def test_a_round_that_was_finished_and_not_judged_is_judged_by_who_goes_on(tmp_path: Path) -> None:
+    hall = Hall(tmp_path / "hall", {"a": tells(0.1, 0.9, 0.2, 0.3)})
+    workflow = FedAvg(num_clients=1, num_rounds=4, model=[0.0], key_metric="accuracy")
+    hall.stop_before = 2
+    with pytest.raises(InterruptedError):
+        await workflow.run(hall)
+    hall.best, hall.stop_before = Best(0, "accuracy", 0.1), None  # as the server left it that died after round 1
+    await workflow.run(hall)
+    assert hall.best == Best(1, "accuracy", 0.9)
+
+
+async def test_a_job_without_a_model_is_judged_from_the_first_round_that_has_one(tmp_path: Path) -> None:
+    def site(number: int, params: Params) -> Reply:
+        return Reply({"w": params.get("w", np.zeros(1)) + 1}, metrics={"auc": 0.5} if params else {})
+
+    workflow = FedAvg(num_clients=1, num_rounds=2, key_metric="auc")
+    hall = await run(tmp_path, workflow, {"a": site})
+    assert hall.best == Best(1, "auc", 0.5)
