@@ -76,9 +76,13 @@ def _bounds(least: float, above: float, most: float, below: float) -> str:
 
 def plain(value: object) -> float | int | None:
     """A finite number as Python's own; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return None
-    return int(value) if isinstance(value, Integral) else float(value)
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number that is no float
+        return None
+    return None if not finite else int(value) if isinstance(value, Integral) else float(value)
 
 
 def wrong(part: object, name: str, expected: str) -> BadInputError:

@@ -21,6 +21,8 @@ def outgoing(model: FLModel) -> tuple[Params, Params, dict[str, float], dict[str
     Raises:
         ClientError: something in it cannot travel; the sentence names it.
     """
+    if not isinstance(model, FLModel):
+        raise ClientError(f"send() takes an FLModel, not a {type(model).__name__}")
     parts = model.groups or {}
     try:
         params = as_params({} if model.params is None else model.params)

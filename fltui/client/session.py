@@ -219,8 +219,8 @@ class Session:
         if self.task is None or self._model is None:
             raise ClientError("send() answers a task, but none was received: call receive() first")
         task_id = _parsed(self.task)
-        kind = ParamsType(model.params_type or ParamsType.FULL)
         params, groups, metrics, meta = outgoing(model)
+        kind = ParamsType(model.params_type or ParamsType.FULL)
         if model.optimizer_params and not self._optimizer_noted:
             self._optimizer_noted = True
             print(f"site {self.site.name}: optimizer_params stay at the site, only params are sent", file=sys.stderr)

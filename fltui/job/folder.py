@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from fltui.aggregation.filters import Filter
 from fltui.errors import BadInputError, RefusedError
 from fltui.exchange.durable import sync_folder, sync_tree
 from fltui.exchange.layout import array_files, check_name
@@ -295,8 +296,9 @@ def _read_site(app: Path) -> SiteApp:
         raise BadInputError(f"{path}: script {str(script)!r} leaves the app's custom folder")
     named = _named_filters(config, path)
     for one in named:
-        if registry.is_known(one.path) or not has_module(app / "custom", one.path):
-            _create(one, path, NO_CODE)
+        is_own = not registry.is_known(one.path) and has_module(app / "custom", one.path)
+        if not is_own and not isinstance(_create(one, path, NO_CODE), Filter):
+            raise BadInputError(f"{path}: {one.path} is not a filter")
     return SiteApp(executor, _files_in(app / "custom"), tuple(Part(one.path, one.args) for one in named))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -204,7 +205,9 @@ def _class_at(path: str, where: str, code: Code) -> type[Any]:
         raise CodeRefusedError(
             f"{told}: it is code of the job's own and would run with your rights; --job-code lets it, if you trust it"
         )
-    raise BadInputError(f"{told}; known: {', '.join(sorted(_COMPONENTS))}")
+    near = get_close_matches(path, _COMPONENTS, n=3)
+    hint = f"near to it: {', '.join(near)}" if near else "docs/workflows.md names what there is"
+    raise BadInputError(f"{told}; {hint}")
 
 
 def _load(place: str) -> type[Any]:

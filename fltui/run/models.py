@@ -16,10 +16,11 @@ import msgspec
 from msgspec import structs
 from numpy.typing import NDArray
 
+from fltui.errors import RunFailedError
 from fltui.exchange.durable import sync_file, sync_folder, sync_tree
 from fltui.exchange.layout import array_files
 from fltui.exchange.manifest import ArrayEntry
-from fltui.exchange.npy import NpyReader, NpyWriter, write_array
+from fltui.exchange.npy import NpyReader, NpyWriter, file_size, write_array
 from fltui.exchange.outage import DISK_FULL
 from fltui.model import Params
 
@@ -102,6 +103,10 @@ class ModelWriter:
         file = self._files[name]
         with NpyWriter(self._folder / file, dtype, shape, durable=self._durable) as out:
             yield out
+        if out.size != file_size(dtype, shape):
+            raise RunFailedError(
+                f"parameter {name!r} was written with {out.size} bytes, expected {file_size(dtype, shape)}"
+            )
         self.entries[name] = ArrayEntry(name, file, dtype, list(shape), out.size, out.digest)
 
     def add(self, name: str, array: NDArray[Any]) -> None:
@@ -138,6 +143,17 @@ class ModelWriter:
         self.groups[name] = ModelWriter(folder, list(names), durable=self._durable)
         return self.groups[name]
 
+    def check_whole(self) -> None:
+        """Make sure that all was written that was to be.
+
+        Raises:
+            RunFailedError: something was not.
+        """
+        if lacking := sorted(self._files.keys() - self.entries.keys()):
+            raise RunFailedError(f"the new model lacks parameter {lacking[0]!r}, which was announced and not written")
+        for group in self.groups.values():
+            group.check_whole()
+
     @property
     def arrays(self) -> list[ArrayEntry]:
         """What was written, by name."""
@@ -172,6 +188,7 @@ class Models:
             beside.mkdir()
         writer = ModelWriter(beside, names, durable=self._durable)
         yield writer
+        writer.check_whole()
         arrays, groups = writer.arrays, {name: writer.groups[name].arrays for name in sorted(writer.groups)}
         about = ModelAbout(number, model_digest(arrays, groups), arrays, groups)
         (beside / "model.json").write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")

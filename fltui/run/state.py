@@ -99,6 +99,7 @@ class RunState:
         secret: see `RunStarted`.
         spent: how much privacy, where a filter adds noise.
         stages: how many of the job's workflows are over.
+        early: why those of them that ended before their last round did.
         stage_start: number of the first round of the one that runs.
         logged: how many values the scripts logged.
         events: how many there were.
@@ -128,6 +129,7 @@ class RunState:
     secret: str = ""
     spent: PrivacySpent | None = None
     stages: int = 0
+    early: list[str] = field(default_factory=list)
     stage_start: int = 0
     logged: int = 0
     events: int = 0
@@ -253,6 +255,8 @@ def apply(state: RunState, event: AnyEvent) -> RunState:
             state.spent = event
         case WorkflowFinished():
             state.stages, state.stage_start = state.stages + 1, event.round
+            if event.reason:
+                state.early.append(event.reason)
         case RequestRefused() | ResultDelayed() | ResultDiscarded() | RoundNoted():
             pass
         case RunFinished():

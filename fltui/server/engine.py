@@ -47,6 +47,7 @@ from fltui.server.past import Past, reopen_journal, reopen_sites, tidy_run, unfi
 from fltui.server.requests import Requests
 from fltui.server.retention import Retention
 from fltui.server.roster import Fleet, Roster
+from fltui.server.working import run_workflow
 from fltui.workflows.workflow import Workflow
 
 
@@ -265,7 +266,7 @@ class Engine:
             for site in sorted(self.job.sites.keys() | self.state.sites.keys()):  # those that came before a resume, too
                 self._attend_first(site)
             await self._run_body()
-            status, reason = RunStatus.COMPLETED, self._why
+            status, reason = RunStatus.COMPLETED, "; ".join(filter(None, [*self.state.early, self._why]))
         except RunFailedError as error:
             reason = str(error)
         except RunAbortedError as error:
@@ -314,7 +315,7 @@ class Engine:
             await self._sit_out()
         if self.state.next_round < self._workflow.rounds.stop:
             await self._fleet.start(self._roster, self._wait, self._federation.asked)
-        self._why = await self._workflow.run(self._federation)
+        self._why = await run_workflow(self._workflow, self._federation, self.job, self._server_log)
         self._end_well()
 
     def _end_well(self) -> None:

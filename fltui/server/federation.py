@@ -143,11 +143,9 @@ class RunFederation:
             if len(roster.present) >= at_least:
                 left = max(left, _SETTLING)
             elif left <= 0 or (named and len(roster.possible(named)) < at_least):
-                gone = "; ".join(f"{site}: {reason}" for site, reason in sorted(roster.absent.items()))
-                raise RunFailedError(
-                    f"round {self.state.next_round} cannot start: {len(roster.present)} of {at_least} sites needed "
-                    f"are there; {gone}"
-                )
+                gone = [f"{site}: {reason}" for site, reason in sorted(roster.absent.items())]
+                there = f"{len(roster.present)} of {at_least} sites needed are there"
+                raise RunFailedError(f"round {self.state.next_round} cannot start: {'; '.join([there, *gone])}")
             await self.wait(min(backoff.next(), left))
         if self.going_on is not None:
             return tuple(self.state.rounds[self.going_on].started.sites)
@@ -162,6 +160,8 @@ class RunFederation:
         """See `Federation.ask`."""
         self._new = None  # a round before may have been interrupted
         number, last = request.round, self.round
+        if number != self.state.next_round:
+            raise RunFailedError(f"round {number} was asked for, and round {self.state.next_round} is next")
         before = self.state.rounds.get(number)
         attempt = before.started.attempt if before else 1
         round_ = Round(self._place(), request, attempt)
@@ -228,8 +228,8 @@ class RunFederation:
     ) -> StoredModel:
         """See `Federation.finish_round`."""
         round_ = self.round
-        if round_ is None:
-            raise ValueError("finish_round() follows ask()")
+        if round_ is None or request.round != self.state.next_round or request.round not in self.state.rounds:
+            raise RunFailedError(f"round {request.round} was finished without having been asked, or a second time")
         if self._new is None:
             self._new = self.models.carry(request.model, request.round + 1)
         model = self._saved(request.round + 1, self._new)
@@ -316,6 +316,17 @@ class RunFederation:
     def add_table(self, name: str, rows: Iterable[Sequence[object]]) -> None:
         """See `Federation.add_table`."""
         write_table(self.folder.root / f"{name}.csv", rows)
+
+    def check_over(self, workflow: str) -> None:
+        """Make sure that a workflow that has ended has not left a round open.
+
+        Raises:
+            RunFailedError: it has.
+        """
+        if self.state.next_round in self.state.rounds:
+            raise RunFailedError(
+                f"{workflow} ended in the midst of round {self.state.next_round}, without finish_round()"
+            )
 
     def final_model(self) -> dict[str, str]:
         """Let ``models/final`` lead to the newest model; parameter name to file, empty where no round was finished.

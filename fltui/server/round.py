@@ -462,9 +462,8 @@ class Round:
         needed = sorted(self.place.mandatory & self._failed.keys())
         if possible >= request.quorum and not needed:
             return
-        causes = "; ".join(f"{site}: {reason}" for site, reason in sorted(self._failed.items()))
+        causes = [f"{site}: {reason}" for site, reason in sorted(self._failed.items())]
         need = f"{needed[0]} is mandatory" if needed else f"{request.quorum} needed"
         asked = len(self._accepted) + len(self._open) + len(self._waiting) + len(self._failed)
-        raise RunFailedError(
-            f"round {request.round}: {len(self._accepted)} of {asked} sites answered, {need}; {causes}"
-        )
+        answered = f"{len(self._accepted)} of {asked} sites answered, {need}"
+        raise RunFailedError(f"round {request.round}: {'; '.join([answered, *causes])}")

@@ -226,7 +226,7 @@ def _workflow(folder: RunFolder, history: History, found: Verified, *, job_code:
     except BadInputError as error:
         if not found.files:
             raise DifferenceError("job", f"cannot be loaded: {error}") from error
-        found.notes.append(f"no round was recomputed: this version cannot load the job, {error}")
+        found.notes.append(f"no round was recomputed: the job cannot be loaded, {error}")
         return None
     planned = range(state.start_round, state.start_round + state.total_rounds)
     if not isinstance(workflow, Workflow) or workflow.rounds != planned:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 from fltui.aggregation.mean import weighted_metrics
-from fltui.arguments import check_number, check_whole, plain
+from fltui.arguments import check_number, check_whole, plain, wrong
 from fltui.errors import BadInputError, RunFailedError
 from fltui.model import Params
 from fltui.workflows.sampling import checked_sampling, draw, sample_size
@@ -76,6 +76,12 @@ class Averaging(Workflow):
         grace = "seconds of at least 0"
         check_number(self, "wait_time_after_min_received", least=0, optional=True, expected=grace)
         object.__setattr__(self, "sampling", checked_sampling(self.sampling, self.num_clients, self.title))
+        given: object = self.weights
+        if not isinstance(given, dict) or not all(isinstance(site, str) for site in given):
+            raise wrong(self, "weights", "a factor by site, such as {'clinic-a': 2}")
+        for name in ("key_metric", "stop_cond"):
+            if not isinstance(getattr(self, name), str):
+                raise wrong(self, name, "text")
         object.__setattr__(self, "weights", {site: self._factor(site, one) for site, one in self.weights.items()})
         object.__setattr__(self, "model", initial_model(self.model, self.initial_ckpt, self.title))
         object.__setattr__(self, "initial_ckpt", None)

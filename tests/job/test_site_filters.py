@@ -65,8 +65,8 @@ def test_one_that_the_author_wrote_is_made_from_the_site_s_own_folder(tmp_path: 
 @pytest.mark.parametrize(
     ("filters", "told"),
     [
-        ([{"path": "os.system"}], "names the component 'os.system', which is not registered; known: "),
-        ([{"path": "gone.Scaled"}], "names the component 'gone.Scaled', which is not registered; known: "),
+        ([{"path": "os.system"}], "names the component 'os.system', which is not registered; "),
+        ([{"path": "gone.Scaled"}], "names the component 'gone.Scaled', which is not registered; "),
         ([{"path": "fltui.workflows.fedavg.FedAvg"}], ": FedAvg is not a filter"),
         ([{"path": "fltui.aggregation.filters.ClipNorm", "args": {"norm": 1}}], ": ClipNorm has no argument 'norm'"),
         (

@@ -11,27 +11,13 @@ from tests.jobs import fltui
 
 GUIDE = Path(__file__).parents[2] / "docs" / "write-a-workflow.md"
 
-TRAIN = """
-import argparse
-import fltui.client as flare
-parser = argparse.ArgumentParser()
-parser.add_argument("--pace", type=int)
-pace = parser.parse_args().pace
-flare.init()
-while flare.is_running():
-    model = flare.receive()
-    weights = model.params["numpy_key"] + pace
-    flare.send(flare.FLModel(params={"numpy_key": weights}, metrics={model.meta["score"]: float(weights.sum())}))
-"""
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the files of the guide, and a script to train with."""
+    """A folder with the files of the guide."""
     text = GUIDE.read_text(encoding="utf-8")
-    for name, code in re.findall(r"^`(\w+\.py)`:\n\n```python\n(.*?)```", text, re.DOTALL | re.MULTILINE):
+    for name, code in re.findall(r"^`(\w+\.py)`[^\n]*:\n\n```python\n(.*?)```", text, re.DOTALL | re.MULTILINE):
         (tmp_path / name).write_text(code, encoding="utf-8")
-    (tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
     return tmp_path
 
 
