@@ -31,6 +31,7 @@ import numpy as np
 from fltui.aggregation.blocks import Source, spans
 from fltui.aggregation.elements import norm_of, read
 from fltui.aggregation.terms import Row, Term
+from fltui.arguments import check_number
 from fltui.errors import BadInputError, FltuiError
 
 _MEASURED = 1 << 16
@@ -210,7 +211,7 @@ class PercentilePrivacy(Filter):
     gamma: float = 0.01
 
     def __post_init__(self) -> None:
-        check_number(self, "percentile", most=100)
+        check_number(self, "percentile", least=0, most=100)
         check_number(self, "gamma", above=0)
 
     def result(self, view: View) -> Change | None:
@@ -255,9 +256,11 @@ def asked(
 
     def guarded(name: str, start: int, values: Row) -> None:
         try:
-            made(name, start, values)
+            found: object = made(name, start, values)
         except Exception as error:
             raise wrong(error) from error
+        if found is not None:
+            raise failed(f"{type(one).__name__}.{what}(): its change returned values; it has to change them in place")
 
     return guarded
 
@@ -286,22 +289,6 @@ def size_at(view: View, percentile: float) -> float:
         rank -= int(before[place - 1]) if place else 0
         found, known = (found << 16) | place, known + 1
     return float(np.array([found], np.uint64).view(np.float64)[0])
-
-
-def check_number(
-    part: object, name: str, *, above: float = -math.inf, least: float = 0, most: float = math.inf
-) -> None:
-    """Make sure that an argument is a finite number within bounds.
-
-    Raises:
-        BadInputError: it is not.
-    """
-    value = getattr(part, name)
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not (value > above and least <= value <= most):
-        bounds = f"above {above:g}" if above > -math.inf else f"of at least {least:g}"
-        bounds += f" and at most {most:g}" if most < math.inf else ""
-        raise BadInputError(f"{type(part).__name__}: {name} is {value!r}, expected a number {bounds}")
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -24,8 +24,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from fltui.aggregation.filters import Change, ClipNorm, Filter, View, check_number
+from fltui.aggregation.filters import Change, ClipNorm, Filter, View
 from fltui.aggregation.terms import Row
+from fltui.arguments import check_number, check_whole
 from fltui.errors import BadInputError
 
 _LEAST_MULTIPLIER = 1e-3
@@ -61,10 +62,8 @@ class GaussianNoise(Filter):
         check_number(self, "noise_multiplier", least=_LEAST_MULTIPLIER)
         check_number(self, "max_norm", above=0)
         check_number(self, "delta", above=0, most=0.5)
-        if self.max_epsilon is not None:
-            check_number(self, "max_epsilon", above=0)
-        if self.seed is not None and (type(self.seed) is not int or self.seed < 0):
-            raise BadInputError(f"GaussianNoise: seed is {self.seed!r}, expected a whole number from 0")
+        check_number(self, "max_epsilon", above=0, optional=True)
+        check_whole(self, "seed", 0, optional=True)
 
     def check(self, *, at_site: bool) -> None:  # noqa: ARG002
         """See `Filter.check`. The package is not loaded before it is to compute: that takes a second."""

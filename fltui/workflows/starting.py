@@ -1,4 +1,4 @@
-"""What a workflow begins from: its numbers, and a model that is given or read from a file."""
+"""The model that a workflow begins from, given or read from a file."""
 
 from __future__ import annotations
 
@@ -18,30 +18,6 @@ from fltui.model import NUMPY_KEY, Params, as_params
 from fltui.run.models import Models
 
 _NO_MODEL = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, RefusedError, *MALFORMED)
-
-
-def check_count(where: str, name: str, value: object, least: int) -> None:
-    """Make sure that `value` is a whole number of at least `least`.
-
-    Raises:
-        BadInputError: it is not.
-    """
-    if type(value) is not int or value < least:
-        raise BadInputError(f"{where}: {name} is {value!r}, expected a whole number of at least {least}")
-
-
-def check_seconds(where: str, name: str, value: object, *, above: bool = True) -> None:
-    """Make sure that `value` is a time in seconds, `above` 0 or from 0, or None.
-
-    Raises:
-        BadInputError: it is not.
-    """
-    if value is None:
-        return
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise BadInputError(f"{where}: {name} is {value!r}, expected seconds {'above' if above else 'of at least'} 0")
-    if above and value == 0:
-        raise BadInputError(f"{where}: {name} is {value!r}, expected seconds above 0")
 
 
 def initial_model(model: Any, checkpoint: str | os.PathLike[str] | None, where: str) -> Params:

@@ -32,11 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fltui.aggregation.privacy import GaussianNoise
+from fltui.arguments import check_number, check_whole, wrong
 from fltui.errors import BadInputError, RunFailedError
 from fltui.model import STATISTICS, Params
 from fltui.run.models import ModelWriter, StoredModel
-from fltui.workflows.starting import check_count, check_seconds
 from fltui.workflows.workflow import Answer, Federation, Request, Workflow
+
+_MOST_BINS = 10_000
 
 TABLE = "statistics"
 """Name of the table that comes of it."""
@@ -93,14 +95,14 @@ class Statistics(Workflow):
             if not isinstance(value, list | tuple):
                 raise BadInputError(f"Statistics: {name} is {value!r}, expected a list of {expected}")
             object.__setattr__(self, name, tuple(value))
-        for name, least in (("num_clients", 1), ("bins", 1), ("min_count", 1), ("start_round", 0)):
-            check_count("Statistics", name, getattr(self, name), least)
-        check_seconds("Statistics", "round_timeout", self.round_timeout)
-        quorum = self.min_clients
-        if quorum is not None and (type(quorum) is not int or not 1 <= quorum <= self.num_clients):
-            raise BadInputError(
-                f"Statistics: min_clients is {quorum!r}, expected 1 to num_clients, which is {self.num_clients}"
-            )
+        for name, least in (("num_clients", 1), ("min_count", 1), ("start_round", 0)):
+            check_whole(self, name, least)
+        check_whole(self, "bins", 1, _MOST_BINS)
+        check_number(self, "round_timeout", above=0, optional=True, expected="seconds above 0")
+        quorum = f"1 to num_clients, which is {self.num_clients}"
+        check_whole(self, "min_clients", 1, self.num_clients, optional=True, expected=quorum)
+        if not isinstance(self.bounds, dict):
+            raise wrong(self, "bounds", "the least and the greatest value by feature, such as {'age': (0, 120)}")
         named = all(isinstance(one, str) and one for one in self.features)
         if not self.features or not named or len(set(self.features)) < len(self.features):
             raise BadInputError(f"Statistics: features is {list(self.features)!r}, expected names, each of them once")

@@ -218,8 +218,8 @@ def test_names_that_end_alike_draw_differently() -> None:
         (lambda: ClipNorm(0), "ClipNorm: max_norm is 0, expected a number above 0"),
         (lambda: ClipNorm(float("nan")), "ClipNorm: max_norm is nan, expected a number above 0"),
         (lambda: ClipNorm(True), "ClipNorm: max_norm is True, expected a number above 0"),
-        (lambda: PercentilePrivacy(101), "percentile is 101, expected a number of at least 0 and at most 100"),
-        (lambda: PercentilePrivacy(-1), "percentile is -1, expected a number of at least 0 and at most 100"),
+        (lambda: PercentilePrivacy(101), "percentile is 101, expected a number from 0 to 100"),
+        (lambda: PercentilePrivacy(-1), "percentile is -1, expected a number from 0 to 100"),
         (lambda: PercentilePrivacy(10, 0), "gamma is 0, expected a number above 0"),
         (lambda: ExcludeVars(HEAD), r"ExcludeVars: names is 'head', expected a list of parameter names"),
         (lambda: ExcludeVars(()), r"ExcludeVars: names is \(\), expected a list of parameter names"),
@@ -273,3 +273,14 @@ def test_whatever_goes_wrong_in_a_filter_is_one_sentence(when: str, error: Excep
 def test_a_filter_without_a_say_lets_all_pass() -> None:
     for what in ("task", "result", "aggregate"):
         assert asked(Filter(), what, View({}), RunFailedError) is None
+
+
+def test_a_change_that_returns_values_in_place_of_changing_them_is_refused() -> None:
+    class Returns(Filter):
+        def result(self, view: View) -> Change | None:
+            return lambda name, start, values: values * 2  # type: ignore[return-value]  # as people write it
+
+    change = asked(Returns(), "result", View({}), BadInputError)
+    assert change is not None
+    with pytest.raises(BadInputError, match=r"Returns\.result\(\): its change returned values; .* in place"):
+        change("w", 0, np.zeros(3))

@@ -219,9 +219,9 @@ def test_the_package_is_not_loaded_before_it_is_to_compute(monkeypatch: pytest.M
         (lambda: GaussianNoise(delta=0), "delta is 0, expected a number above 0 and at most 0.5"),
         (lambda: GaussianNoise(delta=1), "delta is 1, expected a number above 0 and at most 0.5"),
         (lambda: GaussianNoise(max_epsilon=0), "max_epsilon is 0, expected a number above 0"),
-        (lambda: GaussianNoise(seed=-1), "seed is -1, expected a whole number from 0"),
-        (lambda: GaussianNoise(seed=True), "seed is True, expected a whole number from 0"),
-        (lambda: GaussianNoise(seed=1.0), "seed is 1.0, expected a whole number from 0"),  # type: ignore[arg-type]
+        (lambda: GaussianNoise(seed=-1), "seed is -1, expected a whole number of at least 0"),
+        (lambda: GaussianNoise(seed=True), "seed is True, expected a whole number of at least 0"),
+        (lambda: GaussianNoise(seed=1.0), "seed is 1.0, expected a whole number of at least 0"),  # type: ignore[arg-type]
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(make: Callable[[], object], reason: str) -> None:
