@@ -124,11 +124,10 @@ class FedAdagrad(_Adaptive):
 
 
 @dataclass(frozen=True)
-class FedAdam(_Adaptive):
-    """Adam at the server.
+class _Forgetting(_Adaptive):
+    """Adaptive, by what it has not forgotten.
 
     Attributes:
-        learning_rate, beta_1, tau: see `_Adaptive`.
         beta_2: how much of v stays, from 0 to below 1.
     """
 
@@ -137,6 +136,11 @@ class FedAdam(_Adaptive):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self, "beta_2", least=0, below=1)
+
+
+@dataclass(frozen=True)
+class FedAdam(_Forgetting):
+    """Adam at the server; see `_Adaptive` and `_Forgetting` for its arguments."""
 
     def adapt(self, variance: Row, square: Row) -> None:
         """See `_Adaptive.adapt`."""
@@ -145,19 +149,8 @@ class FedAdam(_Adaptive):
 
 
 @dataclass(frozen=True)
-class FedYogi(_Adaptive):
-    """Yogi at the server: v grows and shrinks by no more than the square of the change.
-
-    Attributes:
-        learning_rate, beta_1, tau: see `_Adaptive`.
-        beta_2: how much of v stays, from 0 to below 1.
-    """
-
-    beta_2: float = 0.99
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number(self, "beta_2", least=0, below=1)
+class FedYogi(_Forgetting):
+    """Yogi at the server: v grows and shrinks by no more than the square of the change; arguments as `FedAdam`."""
 
     def adapt(self, variance: Row, square: Row) -> None:
         """See `_Adaptive.adapt`."""

@@ -200,7 +200,7 @@ class CrossSiteView(ScrollView, can_focus=True, inherit_bindings=False):
         segments = [Segment(fill(_CORNER, self._labels, "left"), self._style("header"))]
         for column in seen:
             style = self._style("here" if column == self._cursor[1] else "header")
-            name = cut(_site_name(self._grid.sites[column]), self._cell - 2)
+            name = _end_of(_site_name(self._grid.sites[column]), self._cell - 2)
             segments.append(Segment(f"{fill(name, self._cell - 2, 'right')}  ", style))
         return segments
 
@@ -253,3 +253,8 @@ def _level(sheet: Sheet, value: float) -> int | None:
         return None
     half = sheet.high / 2 - sheet.low / 2  # in halves: the largest floats do not overflow
     return round((value / 2 - sheet.low / 2) / half * (LEVELS - 1)) if half > 0 else LEVELS // 2
+
+
+def _end_of(name: str, width: int) -> str:
+    """A name within so many cells; of a longer one the end, in which sites of one kind differ."""
+    return name if cell_len(name) <= width else f"…{name[1 - width :]}"

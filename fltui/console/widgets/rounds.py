@@ -205,7 +205,7 @@ def _outcome(view: RunView, found: RoundState) -> list[Cell]:
         Cell(duration_text(done.seconds)),
         Cell(size_text(done.bytes_out)),
         Cell(size_text(done.bytes_in)),
-        Cell(value_text(done.update_norm)),
+        Cell(value_text(done.update_norm) if done.update_norm or found.started.task_name == "train" else ""),
     ]
 
 
