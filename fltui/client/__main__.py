@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from fltui.client import standin
+from fltui.client import as_nvflare
 from fltui.client.api import open_session
 from fltui.client.config import load_config
 from fltui.client.script import own_frames, reason, run_as_main
@@ -53,7 +53,7 @@ def _run() -> int:
     try:
         if not Path(script).is_file():
             raise FileNotFoundError(f"script {script} does not exist")
-        standin.install()
+        as_nvflare.install()
         run_as_main(Path(script), arguments)
     except SystemExit as stop:
         if stop.code in (None, 0):

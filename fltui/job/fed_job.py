@@ -32,7 +32,7 @@ class FedJob:
     Args:
         name: also the name of the exported folder.
         min_clients: sites that must be there for a run to begin.
-        mandatory_clients: sites that must answer in every round.
+        mandatory_clients: sites that must answer in every round that asks them.
         require_signatures: refuse results that are not signed with the site's trusted key; see ``docs/identity.md``.
 
     Raises:

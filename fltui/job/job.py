@@ -46,7 +46,7 @@ class Job:
         sites: the named sites' apps.
         everywhere: the app of sites that have none of their own.
         min_clients: sites that must be there for the run to begin.
-        mandatory_clients: sites that must answer in every round.
+        mandatory_clients: sites that must answer in every round that asks them.
         require_signatures: refuse results that are not signed with the site's trusted key.
         server_files: path below the server's ``custom/`` to the file that is copied there: code of the job's own.
     """

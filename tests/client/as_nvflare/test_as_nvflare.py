@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fltui.client
-from fltui.client import standin
+from fltui.client import as_nvflare
 from tests.jobs import fltui as command
 
 EXPORTED = {
@@ -27,7 +27,7 @@ EXPORTED = {
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The stand-in is there while the test lasts."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    standin.install()
+    as_nvflare.install()
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "nvflare"]:
         del sys.modules[name]
@@ -41,17 +41,17 @@ def test_the_client_api_is_the_one_of_fltui(installed: None) -> None:
     assert import_module("nvflare.app_common.np.constants").NPConstants.NUMPY_KEY == "numpy_key"
 
 
-@pytest.mark.parametrize("module", sorted(standin.MODULES))
+@pytest.mark.parametrize("module", sorted(as_nvflare.MODULES))
 def test_every_name_is_there(installed: None, module: str) -> None:
     found = import_module(module)
-    assert dir(found) == found.__all__ == sorted(standin.MODULES[module])
+    assert dir(found) == found.__all__ == sorted(as_nvflare.MODULES[module])
     for name in found.__all__:
         assert getattr(found, name) is getattr(found, name)
 
 
 @pytest.mark.parametrize("version", sorted(EXPORTED))
 def test_all_that_nvflare_exports_has_a_counterpart(version: str) -> None:
-    assert set(EXPORTED[version].split()) <= standin.MODULES["nvflare.client"].keys()
+    assert set(EXPORTED[version].split()) <= as_nvflare.MODULES["nvflare.client"].keys()
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_it_comes_before_the_real_one(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     assert import_module("nvflare").real
-    standin.install()
+    as_nvflare.install()
     try:
         assert not hasattr(import_module("nvflare"), "real")
         assert import_module("nvflare.client").FLModel is fltui.client.FLModel
@@ -103,7 +103,7 @@ def test_it_comes_before_the_real_one(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_other_modules_are_not_its_business(installed: None) -> None:
-    assert standin.Finder().find_spec("nvflare_tools") is None
+    assert as_nvflare.Finder().find_spec("nvflare_tools") is None
     with pytest.raises(ModuleNotFoundError, match="No module named 'nvflare_tools'"):
         import_module("nvflare_tools")
 
@@ -113,6 +113,6 @@ def test_a_script_under_fltui_client_has_it_and_a_program_has_not(tmp_path: Path
     script.write_text("import nvflare.client as flare\nfrom nvflare.client import FLModel\nprint(FLModel.__module__)\n")
     done = command(tmp_path, "client", script, "--site", "north")
     assert (done.code, done.out) == (0, "fltui.model\n"), done.err
-    source = "import sys, fltui.client\nprint([name for name in sys.modules if 'standin' in name or 'nvflare' in name])"
+    source = "import sys, fltui.client\nprint([name for name in sys.modules if 'nvflare' in name])"
     there = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert there.stdout == "[]\n"
