@@ -76,6 +76,7 @@ class RunFederation:
         self.retention.first = self.state.start_round
         self.retention.best = self.state.best.round if self.state.best else None
         self._new: ModelWriter | None = None
+        self._has_scratch = False
         self._expected = self.asked
         self._settled = time.monotonic() + _SETTLING
 
@@ -266,11 +267,14 @@ class RunFederation:
 
     def scratch(self, name: str) -> Path:
         """See `Federation.scratch`."""
+        self._has_scratch = True
         return empty_folder(self.folder.scratch / name)
 
     def clear_scratch(self) -> None:
         """Remove what `scratch` gave."""
-        shutil.rmtree(self.folder.scratch, ignore_errors=True)
+        if self._has_scratch:
+            shutil.rmtree(self.folder.scratch, ignore_errors=True)
+            self._has_scratch = False
 
     def scratch_model(self, name: str, names: list[str]) -> AbstractContextManager[ModelWriter]:
         """See `Federation.scratch_model`."""
