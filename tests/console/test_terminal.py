@@ -245,7 +245,7 @@ def _hostile_run(folder: Path) -> Book:
     return book
 
 
-@pytest.mark.parametrize("size", [(120, 36), (80, 24), (200, 60)], ids=str)
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
 def test_text_of_sites_cannot_act_on_the_terminal(tmp_path: Path, size: tuple[int, int]) -> None:
     book = _hostile_run(tmp_path)
     with Terminal(tmp_path, "watch", book.folder.root, columns=size[0], rows=size[1]) as terminal:
