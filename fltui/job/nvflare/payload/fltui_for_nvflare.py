@@ -51,7 +51,7 @@ class ScriptExecutor(_Executor):  # type: ignore[misc]  # nvflare has no types
         )
 
 
-class ModelFiles(ModelPersistor):  # type: ignore[misc]
+class ModelFiles(ModelPersistor):  # type: ignore[misc]  # as above
     """Reads the initial model from files beside this one, and writes the global model of every round.
 
     A model of ``numpy_key`` alone becomes ``models/server.npy``, every other one ``models/server.npz``.
