@@ -14,6 +14,7 @@ _BENCHMARKS = {
     "startup": ("the hello job, the console's first frame, the Client API", "startup --repeats 3"),
     "aggregation": ("aggregators and server optimisers on models in files; memory", "aggregation --cases 1x32"),
     "console": ("floods of log lines, large matrices, many sites, long journals", "console --seconds 10"),
+    "carriers": ("rounds where something carries the exchange: sync engines, mounts", "carriers --ways disk,syncthing"),
     "peers": ("the same jobs on fltui, nvflare and flwr", "peers --peers flwr --sizes tiny,10"),
 }
 

@@ -2,6 +2,7 @@
 
 from fltui.client.api import (
     get_config,
+    get_data_path,
     get_job_id,
     get_seed,
     get_site_name,
@@ -28,6 +29,7 @@ __all__ = [
     "TransferType",
     "evaluate",
     "get_config",
+    "get_data_path",
     "get_job_id",
     "get_seed",
     "get_site_name",

@@ -166,6 +166,11 @@ def get_seed() -> int:
     return seed_of(seed, session.site.name, number)
 
 
+def get_data_path() -> str:
+    """Where this site's data lies, as ``--site-data`` or the variable ``FLTUI_DATA`` says; empty if neither does."""
+    return current_session().config.data
+
+
 def get_config() -> dict[str, Any]:
     """The settings of this process by name."""
     return msgspec.structs.asdict(current_session().config)

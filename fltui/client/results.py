@@ -19,11 +19,14 @@ class Results:
     Args:
         site: the site.
         durable: they survive a power cut.
+        carried: a sync engine carries them. Then no file or folder is used again: it would carry one that is half
+            written over, and the old content once more under its new name.
     """
 
-    def __init__(self, site: SiteFolder, *, durable: bool) -> None:
+    def __init__(self, site: SiteFolder, *, durable: bool, carried: bool = False) -> None:
         self._site = site
         self._durable = durable
+        self._afresh = durable or carried
         self._known: dict[TaskId, bool] = {}
         """Whose files may be there, and whether this process has answered it: else its manifest tells."""
         self._spare = ""
@@ -63,7 +66,7 @@ class Results:
         Raises:
             OSError: it cannot be written; to try again is harmless.
         """
-        over, staging = spare_of(task_id.run), self._site.staging("site")
+        over, staging = "" if self._afresh else spare_of(task_id.run), self._site.staging("site")
         put_bytes(manifest, self._site.result(task_id), staging, durable=self._durable, over=over)
 
     def answered(self, task_id: TaskId) -> None:
@@ -92,7 +95,7 @@ class Results:
             gone.discard(max(self._known))
         with contextlib.suppress(OSError):  # the share is away: another time
             for task_id in sorted(gone):
-                if self._spare or self._durable:
+                if self._spare or self._afresh:
                     remove_published(self._site.results, str(task_id))
                 else:
                     spare_published(self._site.results, task_id, self._site.staging("site"))

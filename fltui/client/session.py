@@ -33,6 +33,7 @@ from fltui.exchange.manifest import (
     SiteActivity,
     Task,
 )
+from fltui.exchange.nudge import open_nudge
 from fltui.exchange.outage import exchange_id, passes
 from fltui.exchange.publish import (
     check_exchange,
@@ -78,7 +79,8 @@ class Session:
         self._digest = ""
         self._model: FLModel | None = None
         self._durable = config.durability is Durability.POWER
-        self._results = Results(self.site, durable=self._durable)
+        self._nudge = open_nudge(config.nudge, self._say)
+        self._results = Results(self.site, durable=self._durable, carried=self._nudge.on)
         self._values = LoggedValues(self.site, durable=self._durable)
         self._exchange_id: str | None = None
         self._optimizer_noted = False
@@ -103,11 +105,14 @@ class Session:
         self._hints = Hints(exchange.root, config.watch, _relay())
         self._hints.add(self.site.tasks)
         self._away = False
-        self._heartbeat = Heartbeat(self.site, self.run, config.status_every)
+        self._heartbeat = Heartbeat(self.site, self.run, config.status_every, self._nudge)
         self._closed = False
         self._ready = False
         if self.run:
             self._begin_run()
+
+    def _say(self, text: str) -> None:
+        print(f"site {self.site.name}: {text}", file=sys.stderr)
 
     def _begin_run(self) -> None:
         remove_leftovers(self.site, f"{self.run}.*")
@@ -251,6 +256,7 @@ class Session:
             self._results.put_manifest(task_id, self._identity.encode(result))
 
         self.persist(publish, f"the result of round {task.round}")
+        self._nudge.published(self.site.results, self.site.metrics(self.run))
         self._results.answered(task_id)
         if params and self._filters is not None and (epsilon := self._filters.spent(task)) is not None:
             self.log_value("epsilon", epsilon, "METRIC")
@@ -281,6 +287,7 @@ class Session:
                     forget(kept_folder(self.site), self.run)
             self._log.finish()
             self._heartbeat.finish(state, run=self.run, reason=reason)
+            self._nudge.close()
             if self._lock is not None:
                 held, self._lock = self._lock, None
                 let_go(site_lock(self.site, self.config.run), held)

@@ -90,6 +90,12 @@ def run_stamp(run: str) -> str:
     return found[1] if found else ""
 
 
+def job_of(run: str) -> str | None:
+    """The name of the job inside a run id; None for a foreign id."""
+    found = _RUN_STAMP.search(run)
+    return run[: found.start()] if found and _NAME.fullmatch(run[: found.start()]) else None
+
+
 END = "end"
 """The name in the id of the manifest that ends a run; no task has it."""
 

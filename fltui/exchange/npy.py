@@ -258,15 +258,39 @@ def open_beneath(root: Path, *parts: str, links: int | None = 1) -> Iterator[int
             if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
                 raise RefusedError(f"{where} is not a plain file in plain folders") from error
             raise NotYetError(f"{where} cannot be opened: {error.strerror}") from error
-        found = os.fstat(held[-1])
+        found = _stat_open(held[-1], where)
         if not stat.S_ISREG(found.st_mode):
             raise RefusedError(f"{where} is not a plain file")
         if links is not None and found.st_nlink > links:
             raise RefusedError(f"{where} has a second name (hard link)")
         yield held[-1]
     finally:
-        for fd in held:
+        problem = _close_all(held)
+    if problem is not None:
+        raise NotYetError(f"{where} cannot be read: {problem.strerror}") from problem
+
+
+def _stat_open(fd: int, where: str) -> os.stat_result:
+    """What a share tells of a file that is open; the share may have lost it meanwhile.
+
+    Raises:
+        NotYetError: it does not tell.
+    """
+    try:
+        return os.fstat(fd)
+    except OSError as error:
+        raise NotYetError(f"{where} cannot be read: {error.strerror}") from error
+
+
+def _close_all(held: Sequence[int]) -> OSError | None:
+    """Close what was read; a file system in a program of its own may say only then that it was changed meanwhile."""
+    problem = None
+    for fd in held:
+        try:
             os.close(fd)
+        except OSError as error:
+            problem = error
+    return problem
 
 
 def read_bytes(fd: int, limit: int, where: str) -> bytes:
@@ -276,7 +300,7 @@ def read_bytes(fd: int, limit: int, where: str) -> bytes:
         NotYetError: its disk does not give it.
         RefusedError: it has more than `limit` bytes; nothing of it was read.
     """
-    size = os.fstat(fd).st_size
+    size = _stat_open(fd, where).st_size
     if size > limit:
         raise RefusedError(f"{where} has {size} bytes; {limit} are the most")
     found = bytearray()
@@ -296,7 +320,7 @@ def check_size(fd: int, entry: ArrayEntry, where: str) -> None:
     Raises:
         NotYetError: it is another, as in a file still being written.
     """
-    size = os.fstat(fd).st_size
+    size = _stat_open(fd, where).st_size
     if size != entry.size:
         raise NotYetError(f"{where} has {size} of {entry.size} bytes")
 
@@ -326,7 +350,7 @@ def read_checked(fd: int, entry: ArrayEntry, take: Callable[[memoryview], None],
         if same:
             take(piece)
         left -= len(piece)
-    if (now := os.fstat(fd).st_size) != size:
+    if (now := _stat_open(fd, where).st_size) != size:
         raise NotYetError(f"{where} went from {size} to {now} bytes while it was read")
     if hasher.hexdigest() != entry.blake3:
         raise NotYetError(f"{where} differs from the digest in its manifest")

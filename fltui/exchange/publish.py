@@ -26,7 +26,8 @@ from fltui.exchange.npy import write_all, write_array
 from fltui.exchange.outage import AWAY, DISK_FULL
 
 _NO_COPY_RANGE = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM}
-_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV, errno.ENOSYS, errno.EIO}
+"""What a disk answers that has no hard links. EIO is the word of ``rclone mount``; a broken disk says so of a copy."""
 
 
 def spare_of(run: str) -> str:
@@ -84,7 +85,8 @@ def _fill(fd: int, data: bytes, folder: Folder, name: str, *, durable: bool = Fa
                 if durable:
                     os.fsync(fd)
         finally:
-            os.close(fd)
+            with naming(folder.path, name):  # a share may tell only now that it is full, or away
+                os.close(fd)
     except OSError:
         with contextlib.suppress(OSError):
             folder.remove(name)

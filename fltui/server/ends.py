@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, running
 from fltui.exchange.manifest import End, RunOutcome
+from fltui.exchange.nudge import NoNudge
 from fltui.exchange.outage import has_room
 from fltui.exchange.publish import open_tasks
 from fltui.exchange.signing import NOBODY, Identity
@@ -21,9 +22,13 @@ class Ends:
         exchange: the exchange folder.
         identity: signs the ends.
         durable: let the ends survive a power cut.
+        nudge: is told of the ends.
     """
 
-    def __init__(self, exchange: ExchangeFolder, identity: Identity, *, durable: bool) -> None:
+    def __init__(
+        self, exchange: ExchangeFolder, identity: Identity, *, durable: bool, nudge: NoNudge | None = None
+    ) -> None:
+        self._nudge = nudge or NoNudge()
         self._exchange = exchange
         self._identity = identity
         self._durable = durable
@@ -42,6 +47,7 @@ class Ends:
             try:
                 _write_end(site, last, "FINISHED:COMPLETED", "", self._identity, durable=self._durable)
                 self._completed.add(name)
+                self._nudge.published(site.tasks)
             except OSError:
                 if not has_room(site.root.parent, 1 << 16):
                     raise
@@ -69,7 +75,11 @@ class Ends:
         return sorted([*untold, *self._to_drop])
 
     def _put(self, site: str, last: TaskId, outcome: RunOutcome, reason: str) -> bool:
-        return put_end(self._exchange.site(site), last, outcome, reason, self._identity, durable=self._durable)
+        folder = self._exchange.site(site)
+        told = put_end(folder, last, outcome, reason, self._identity, durable=self._durable)
+        if told:
+            self._nudge.published(folder.tasks)
+        return told
 
 
 def put_end(
@@ -117,6 +127,7 @@ def end_dead_runs(
     runs: Path,
     resumed: str = "",
     *,
+    others: Collection[str] = (),
     identity: Identity = NOBODY,
     durable: bool = False,
 ) -> None:
@@ -128,6 +139,7 @@ def end_dead_runs(
         exchange: the exchange folder.
         runs: folder of run folders.
         resumed: a run that is about to go on, and is left alone.
+        others: further ones.
         identity: signs the ends.
         durable: let the ends survive a power cut.
     """
@@ -135,7 +147,7 @@ def end_dead_runs(
         with contextlib.suppress(OSError):
             for run, (number, attempt) in running(site.published()).items():
                 folder = RunFolder(runs / run)
-                if run != resumed and folder.journal.is_file() and not folder.is_alive():
+                if run not in (resumed, *others) and folder.journal.is_file() and not folder.is_alive():
                     last = TaskId(run, number, "train", attempt)
                     reason = "its server died, and another run has begun"
                     put_end(site, last, "FINISHED:ABORTED", reason, identity, durable=durable)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from fltui.errors import BadInputError, RunAbortedError, RunFailedError
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import MALFORMED, Logged
+from fltui.exchange.nudge import open_nudge
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
@@ -93,7 +94,8 @@ class Engine:
         self._late = LateResults(exchange, options.keep_rounds)
         self._outages = Outages(folder.root / ".reserve")
         self._final: dict[str, str] = {}
-        self._ends = Ends(exchange, identity, durable=options.durable)
+        self._nudge = open_nudge(options.nudge, self._warn_from_thread)
+        self._ends = Ends(exchange, identity, durable=options.durable, nudge=self._nudge)
         self._followers: list[Callable[[AnyEvent], None]] = []
         self._arrivals = Arrivals(exchange, folder.control, options.watch, self._asked)
         self._attendance = Attendance(
@@ -129,6 +131,7 @@ class Engine:
         self._why = ""
         self._fault: OSError | None = None
         self._over = False
+        self._loop: asyncio.AbstractEventLoop
         self._journal: Journal
         self._federation: RunFederation
         self._metrics: MetricsTable
@@ -168,10 +171,12 @@ class Engine:
             return await self._run_held()
 
     async def _run_held(self) -> RunFinished:
+        self._loop = asyncio.get_running_loop()
         with ExitStack() as opened:
             past = self._open_books(opened)
             self._arrivals.watch(self._attendance.sites)
             opened.callback(self._arrivals.close)
+            opened.callback(self._nudge.close)
             if self._resumed:
                 reopen_sites(self._exchange, past, self._identity, durable=self._options.durable)
             self._federation = RunFederation(
@@ -189,6 +194,7 @@ class Engine:
                 wait=self._wait,
                 accepted=self._attendance.look,
                 identity=self._identity,
+                nudge=self._nudge,
                 going_on=past.going_on,
             )
             self.state.forget(self.state.next_round - 2)
@@ -439,6 +445,11 @@ class Engine:
         self._journal.append(
             MetricLogged(site=site, key=found.key, value=found.value, round=found.round, step=found.step)
         )
+
+    def _warn_from_thread(self, text: str) -> None:
+        """Write a sentence that another thread has to tell into the server's log."""
+        with contextlib.suppress(RuntimeError):  # the run is over
+            self._loop.call_soon_threadsafe(self._server_log.warn, text)
 
     def _keep_state(self, event: AnyEvent) -> None:
         self.state = apply(self.state, event)

@@ -6,11 +6,12 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fltui.errors import RunFailedError
 from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.nudge import NoNudge
 from fltui.exchange.signing import Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
@@ -49,7 +50,7 @@ class RunFederation:
     Attributes:
         wait: waits for arrivals and changes, so many seconds at most; the sites where something arrived.
         accepted: called with a site whose result was accepted.
-        identity: see `RoundPlace`.
+        identity, nudge: see `RoundPlace`.
         going_on: the unfinished round whose attempt goes on, its results and tasks with it; None if there is none.
         round: the round that runs, or ran last.
     """
@@ -68,6 +69,7 @@ class RunFederation:
     wait: Callable[[float], Awaitable[set[str]]]
     accepted: Callable[[str], None]
     identity: Identity
+    nudge: NoNudge = field(default_factory=NoNudge)
     going_on: int | None = None
     round: Round | None = None
 
@@ -202,6 +204,7 @@ class RunFederation:
             identity=self.identity,
             spare=self.retention.spare,
             seed=self.options.seed,
+            nudge=self.nudge,
         )
 
     def begin(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
+from fltui.exchange.nudge import NoNudge
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.run.events import Event
 from fltui.server.roster import Roster
@@ -41,6 +42,7 @@ class RoundPlace:
         seed: of the run, for the scripts.
         identity: signs the tasks, knows whose results are to be signed.
         spare: task whose folder lies empty at a site; taken by the next task there.
+        nudge: is told of the tasks.
     """
 
     run: str
@@ -59,3 +61,4 @@ class RoundPlace:
     seed: int = 0
     identity: Identity = NOBODY
     spare: dict[str, TaskId] = field(default_factory=dict)
+    nudge: NoNudge = field(default_factory=NoNudge)

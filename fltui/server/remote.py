@@ -17,6 +17,12 @@ from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 SILENCE = 30.0
 """Seconds without any change of its status after which a site is lost."""
 
+LONGEST_SILENCE = 300.0
+"""The most, where a site's status comes seldom: twice as long as it took the last times, then."""
+
+_GAPS = 2
+"""How many times that is: one pause is no pace."""
+
 LOOK = 0.25
 """Seconds between two looks at the sites' statuses."""
 
@@ -41,13 +47,28 @@ _FAREWELL = 2.0
 class _Seen:
     """What was last seen of a site, by this process's monotonic clock; no status where it is only known to be asked.
 
-    `alive` tells that the words before these were of the same script.
+    `alive` tells that the words before these were of the same script, `gaps` how many seconds lay between its last
+    words that were seen: what carries them may be slow. `answers` is how many that count it had given.
     """
 
     status: Status | None
     at: float
     fresh: bool
     alive: bool = False
+    gaps: tuple[float, ...] = ()
+    answers: int = 0
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a sign after which the site is lost."""
+        return min(max(SILENCE, 2 * min(self.gaps)), LONGEST_SILENCE) if len(self.gaps) == _GAPS else SILENCE
+
+    def next(self, status: Status, now: float) -> _Seen:
+        """The same when its status has changed."""
+        if self.status is None or status.session != self.status.session:
+            return _Seen(status, now, fresh=True, answers=self.answers)
+        gaps = (*self.gaps, now - self.at)[-_GAPS:]
+        return _Seen(status, now, fresh=True, alive=True, gaps=gaps, answers=self.answers)
 
 
 @dataclass
@@ -206,11 +227,14 @@ class RemoteSites:
                 at = now if seen is None else seen.at
                 self._seen[folder.name] = seen = _Seen(status, at, fresh=not first)
             elif (status.session, status.counter) != (seen.status.session, seen.status.counter):
-                alive = status.session == seen.status.session
-                self._seen[folder.name] = seen = _Seen(status, now, fresh=True, alive=alive)
-        if seen is not None and now - seen.at > SILENCE:
+                self._seen[folder.name] = seen = seen.next(status, now)
+        if seen is not None and seen.answers != roster.answers[folder.name]:
+            # An answer is a sign of life, too: it may be carried faster than a status.
+            seen.answers = roster.answers[folder.name]
+            seen.at = now
+        if seen is not None and now - seen.at > seen.silence:
             if seen.fresh or folder.name in self._asked:
-                roster.lose(folder.name, f"not heard of for {SILENCE:g} s", silent=True)
+                roster.lose(folder.name, f"not heard of for {seen.silence:g} s", silent=True)
             return
         if seen is None or seen.status is None or not (seen.fresh or self._has_left(seen.status)):
             return

@@ -95,7 +95,9 @@ class Retention:
             site, task_id = self._tasks.popleft()
             # A folder that its site has closed keeps what is in it.
             with contextlib.suppress(OSError), open_tasks(self._exchange.site(site)) as tasks:
-                if site not in self.spare and tasks.empty(task_id, durable=self._options.durable):
+                # A sync engine would carry an empty folder under one name after the other.
+                reused = site not in self.spare and not self._options.nudge
+                if reused and tasks.empty(task_id, durable=self._options.durable):
                     ahead = TaskId(task_id.run, coming, task_id.name)
                     self.spare[site] = ahead if tasks.rename_empty(task_id, ahead) else task_id
                 else:

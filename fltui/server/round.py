@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -35,6 +35,9 @@ from fltui.workflows.workflow import MOST_HELD, Answer, Request
 _SERVER_FAULTS = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """What stops the publishing of a task and is no site's doing."""
 
+
+_ALIKE = 3
+"""Sites that failed for the same reason and are each named with it; of more, so many are named at all."""
 
 _task_id = lru_cache(16)(TaskId)
 """One object for all sites of a round, so that its text is made once."""
@@ -236,6 +239,7 @@ class Round:
                 with open_tasks(folder) as tasks:
                     self._publish_model(tasks, folder)
                     tasks.put_manifest(task_id, manifest, durable=place.durable)
+                place.nudge.published(folder.tasks)
             except OSError as error:
                 if self._is_outage(error):
                     raise
@@ -462,8 +466,23 @@ class Round:
         needed = sorted(self.place.mandatory & self._failed.keys())
         if possible >= request.quorum and not needed:
             return
-        causes = [f"{site}: {reason}" for site, reason in sorted(self._failed.items())]
+        causes = _causes(self._failed)
         need = f"{needed[0]} is mandatory" if needed else f"{request.quorum} needed"
         asked = len(self._accepted) + len(self._open) + len(self._waiting) + len(self._failed)
         answered = f"{len(self._accepted)} of {asked} sites answered, {need}"
         raise RunFailedError(f"round {request.round}: {'; '.join([answered, *causes])}")
+
+
+def _causes(failed: Mapping[str, str]) -> list[str]:
+    """Why sites failed, each by its name; many that have failed for the same reason in one sentence."""
+    alike: dict[str, list[str]] = {}
+    for site in sorted(failed):
+        alike.setdefault(failed[site], []).append(site)
+    causes: list[str] = []
+    for site in sorted(failed):
+        reason, sites = failed[site], alike[failed[site]]
+        if len(sites) <= _ALIKE:
+            causes.append(f"{site}: {reason}")
+        elif site == sites[0]:
+            causes.append(f"{', '.join(sites[:_ALIKE])} and {len(sites) - _ALIKE} more: {reason}")
+    return causes

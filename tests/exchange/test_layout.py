@@ -14,6 +14,7 @@ from fltui.exchange.layout import (
     TaskId,
     array_files,
     check_name,
+    job_of,
     new_run_id,
     run_stamp,
 )
@@ -38,10 +39,13 @@ def test_a_run_id_tells_its_job_and_time() -> None:
     run = new_run_id("hello")
     assert run.startswith("hello-")
     assert len(run_stamp(run)) == len("20260131T120000Z")
+    assert job_of(run) == "hello"
 
 
 def test_a_foreign_run_id_has_no_stamp() -> None:
     assert run_stamp("hello") == ""
+    assert job_of("hello") is None
+    assert job_of("../hello-20260131T120000Z-beef") is None
 
 
 def test_run_ids_differ() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import itertools
 import math
@@ -199,6 +200,34 @@ def test_what_is_not_there_is_awaited(tmp_path: Path) -> None:
 def test_a_root_that_is_not_there_is_awaited(tmp_path: Path) -> None:
     with pytest.raises(NotYetError), open_beneath(tmp_path / "none", "a"):
         pass
+
+
+def test_a_share_that_fails_when_a_file_is_closed_has_not_delivered_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+    close = os.close
+
+    def closing(fd: int) -> None:
+        close(fd)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))  # as a mount of rclone: the file was changed meanwhile
+
+    monkeypatch.setattr(os, "close", closing)
+    with pytest.raises(NotYetError, match="a cannot be read: Input/output error"), open_beneath(tmp_path, "a") as fd:
+        assert os.read(fd, 9) == b"x"
+
+
+def test_a_share_that_has_lost_an_open_file_has_not_delivered_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"x")
+
+    def stale(fd: int) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with pytest.raises(NotYetError, match="a cannot be read: Stale"), open_beneath(tmp_path, "a") as fd:
+        monkeypatch.setattr(os, "fstat", stale)
+        read_bytes(fd, 9, "a")
 
 
 def make_symlink(path: Path) -> None:

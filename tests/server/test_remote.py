@@ -17,6 +17,7 @@ from fltui.server.remote import RemoteSites
 from fltui.server.roster import Roster
 
 RUN = "hello-20260101T000000Z-abcd"
+LOST = ["a lost: not heard of for 30 s"]
 
 
 async def never(_: float) -> None:
@@ -96,6 +97,29 @@ async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None
     assert watched.look(2) == ["a lost: not heard of for 30 s"]
     watched.say("training", 2)
     assert watched.look() == ["a joined"]
+
+
+async def test_a_status_that_is_carried_seldom_is_waited_for_as_long_as_it_took(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1)
+    watched.look()
+    for counter, told in ((2, LOST), (3, LOST), (4, []), (5, [])):
+        assert watched.look(60) == told  # once is a pause, twice is a pace
+        watched.say("training", counter)
+        assert watched.look() == (["a joined"] if told else [])
+    assert watched.look(120) == []
+    assert watched.look(5) == ["a lost: not heard of for 122 s"]
+
+
+async def test_an_answer_is_a_sign_of_life(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1)
+    watched.look()
+    for _ in range(3):
+        assert watched.look(remote.SILENCE - 1) == []
+        watched.roster.answers["a"] += 1
+    assert watched.look(remote.SILENCE) == []
+    assert watched.look(2) == LOST
 
 
 async def test_a_status_that_vanishes_is_silence(watched: Watched) -> None:

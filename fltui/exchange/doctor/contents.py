@@ -21,12 +21,13 @@ _MOST = 100_000
 
 _CONFLICT = re.compile(r"sync-conflict-|conflicted copy|\.conflict\d|\(Case Conflict", re.IGNORECASE)
 KNOWN_ROOT = re.compile(
-    rf"{re.escape(ABOUT)}|README.*|\.git.*|\.stfolder|\.stignore|\.stversions|lost\+found|\.DS_Store"
+    rf"{re.escape(ABOUT)}|README.*|\.git.*|\.stfolder|\.stignore|\.stversions|rclone\.(sh|filter)|lost\+found"
+    r"|\.DS_Store"
 )
 """What may lie in an exchange besides its sites."""
 
 _KNOWN_SITE = re.compile(
-    rf"tasks|results|logs|status\.json|{re.escape(HIDDEN)}({SERVER}|site)|\.st(folder|ignore|versions)"
+    rf"tasks|results|logs|status\.json|\.keep|{re.escape(HIDDEN)}({SERVER}|site)|\.st(folder|ignore|versions)"
 )
 
 

@@ -41,7 +41,8 @@ _KINDS = {
         Level.NOTE,
         "a file system in a program of its own (sshfs, rclone mount, s3fs and the like): fltui polls it, and what "
         "rename and fsync promise hangs on that program",
-        "trust the trials below; with rclone use sync jobs, one folder a site, rather than a mount",
+        "trust the trials below; mount sshfs with -o dir_cache=no,reconnect,ServerAliveInterval=5; with rclone use the "
+        "script of 'fltui exchange init --for rclone' rather than a mount",
     ),
     "overlay": (
         Level.WARNING,
@@ -126,7 +127,8 @@ def room(folder: Path, model_size: int, sites: int, probe: Path | None) -> list[
         findings = [Finding("free space", Level.UNSAFE, f"{seen}, but this user may not use them (quota)", fix)]
     else:
         findings = [Finding("free space", Level.OK, seen)]
-    if found.f_files and found.f_favail < _FEW_FILES:
+    untold = not found.f_favail and is_remote(folder)  # by rclone; if it were so, no trial could make a file
+    if found.f_files and found.f_favail < _FEW_FILES and not untold:
         few = f"only {found.f_favail} more files fit ({found.f_files} inodes in all)"
         findings.append(
             Finding("free inodes", Level.WARNING, few, "remove small files, or make a file system with more")

@@ -55,6 +55,9 @@ def test_a_rename_that_removes_first_is_unsafe(folder: Path, monkeypatch: pytest
     assert found.level is Level.UNSAFE
     assert "times it was missing, 0 times half or mixed" in found.seen
     assert found.fix
+    (folder / "staging").rmdir()
+    monkeypatch.setattr(probes, "is_remote", lambda _: True)  # as on sshfs, for a reader on the same mount
+    assert probes.rename(folder).level is Level.WARNING
 
 
 def test_a_rename_that_writes_in_place_is_unsafe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
