@@ -168,7 +168,10 @@ class ConsoleApp(App[None]):
             self.tell(f"copied {lines[0]}" if len(lines) == 1 else f"copied {len(lines)} lines")
 
     def action_export(self) -> None:
-        """Save the screen as an SVG picture in the current folder."""
+        """Save the screen as an SVG picture in the current folder; in a browser, where that keeps its downloads."""
+        if self.is_web:
+            self.deliver_screenshot()
+            return
         try:
             self.tell(f"saved {self.save_screenshot()}")
         except OSError as error:

@@ -21,6 +21,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         jobs: further folders that are jobs or hold jobs.
         runs: folder of run folders; empty for the default.
         exchange: the exchange folder; empty for the default.
+        queue: the folder of the queue; empty for the default.
         keys: binding id to the keys that replace its own, separated by commas.
     """
 
@@ -28,6 +29,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: list[str] = []
     runs: str = ""
     exchange: str = ""
+    queue: str = ""
     keys: dict[str, str] = {}
 
 
@@ -36,6 +38,7 @@ _EXPECTED = {
     "jobs": 'a list of folders, such as ["~/jobs"]',
     "runs": 'a folder, such as "~/runs"',
     "exchange": 'a folder, such as "/mnt/shared/exchange"',
+    "queue": 'a folder, such as "/srv/fl/queue"',
     "keys": 'a table of binding ids and keys, such as app.quit = "q,ctrl+q"',
 }
 
@@ -125,6 +128,7 @@ def _understood(values: dict[str, Any], text: str, path: Path) -> Config:
         jobs=[folder(name) for name in config.jobs if name],
         runs=folder(config.runs),
         exchange=folder(config.exchange),
+        queue=folder(config.queue),
     )
 
 

@@ -17,11 +17,13 @@ class Places:
         runs: folder of run folders.
         exchange: the exchange folder of runs that are started here.
         jobs: folders that are jobs or hold jobs.
+        queue: the folder of the queue; None, or one that is not there, for none.
     """
 
     runs: Path
     exchange: Path
     jobs: list[Path] = field(default_factory=list)
+    queue: Path | None = None
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from textual.screen import Screen
 AREAS = {
     "app": "Everywhere",
     "home": "Home",
+    "queue": "Queue",
     "run": "Run",
     "banner": "Reason",
     "table": "Lists",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from fltui.exchange.manifest import SiteActivity
+from fltui.queue.standing import Standing
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
 
@@ -27,6 +29,31 @@ def state_words(status: RunStatus | None, *, alive: bool) -> tuple[str, str, str
     if not alive and not status.is_finished:
         return "◌", "NO SERVER", "warning"
     return _STATES[status]
+
+
+def entry_words(standing: Standing | None, status: RunStatus) -> tuple[str, str, str]:
+    """Glyph, word and style of an entry of a queue; None is one that cannot be read."""
+    if standing is None:
+        return "?", "UNREADABLE", "error"
+    if standing is Standing.WAITING:
+        return "○", "WAITING", "muted"
+    if standing is Standing.RUNNING and status is RunStatus.SUBMITTED:
+        return "◔", "STARTING", "running"
+    return _STATES[status]
+
+
+_SITES = {
+    "starting": ("◔", "starting", ""),
+    "waiting": ("○", "idle", ""),
+    "training": ("◐", "training", "running"),
+    "finished": ("–", "gone", "muted"),  # noqa: RUF001 - a dash
+    "failed": ("✗", "failed", "error"),
+}
+
+
+def site_words(state: SiteActivity, *, silent: bool) -> tuple[str, str, str]:
+    """Glyph, word and style of what a site does; `silent` if it has not been heard of for long."""
+    return ("◌", "silent", "warning") if silent else _SITES[state]
 
 
 def short_id(folder: RunFolder) -> str:

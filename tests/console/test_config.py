@@ -114,7 +114,7 @@ def test_an_unknown_setting_is_told_with_the_nearest(file: Path) -> None:
 def test_an_unknown_setting_near_none_is_told_with_all(file: Path) -> None:
     told = refusal(file, "[colours]\nred = 1")
     assert told == (
-        "line 1 of config file FILE: 'colours' is not known; expected one of exchange, jobs, keys, runs, theme"
+        "line 1 of config file FILE: 'colours' is not known; expected one of exchange, jobs, keys, queue, runs, theme"
     )
 
 

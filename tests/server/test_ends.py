@@ -118,3 +118,14 @@ def test_a_resume_removes_what_the_last_server_left(tmp_path: Path) -> None:
     reopen_sites(exchange, Past(state, [("b", task_id)], going_on=3), IDENTITY, durable=False)
     assert [path.name for path in other.staging("server").iterdir()] == [left.name]
     assert [path.name for path in other.tasks.iterdir()] == [f"{task_id}.json"]
+
+
+def test_runs_that_go_on_beside_another_are_left_alone(tmp_path: Path) -> None:
+    exchange, run, task_id = shared(tmp_path)
+    other = beside(exchange, task_id)
+    other.task(task_id.end()).unlink(missing_ok=True)
+    other.status.write_text("{}")
+    end_dead_runs(exchange, run.root.parent, "hello", others=[run.run], identity=IDENTITY)
+    assert not other.task(task_id.end()).exists()
+    end_dead_runs(exchange, run.root.parent, "hello", identity=IDENTITY)
+    assert other.task(task_id.end()).exists()

@@ -1,11 +1,12 @@
-"""The home screen: jobs to run on the left, runs to look at on the right."""
+"""The home screen: jobs to run on the left, runs to look at on the right, and below the queue and the sites, if any."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -16,13 +17,19 @@ from textual.widgets import Input, Static
 from fltui.console.amounts import duration_text, metric_text
 from fltui.console.host import Host, Places
 from fltui.console.runs.listing import JobEntry, JobList, RunEntry, RunList
+from fltui.console.runs.presence import SiteLine, SiteList
+from fltui.console.runs.queued import QueueLine, QueueList
 from fltui.console.safe import safe
 from fltui.console.screens.job_screen import JobScreen
 from fltui.console.screens.question import Question
 from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.key_bar import KeyBar
+from fltui.console.widgets.service import QueueTable, Service
 from fltui.console.widgets.table import Cell, Column, Row, Table
 from fltui.console.words import date_text, short_id, state_words
+
+if TYPE_CHECKING:
+    from fltui.console.screens.queueing import Queueing
 
 _LOOK = 1.0
 """Seconds between two looks at the folders: other processes make runs too."""
@@ -49,23 +56,28 @@ class HomeScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "Run", id="home.run", tooltip="Run the job in the simulator"),
         Binding("s", "serve", "Serve", id="home.serve", tooltip="Serve the job to clients started in other shells"),
+        Binding("u", "submit", "Queue", id="home.submit", tooltip="Submit the job to the queue (asks)"),
         Binding("d", "delete", "Delete run", id="home.delete", tooltip="Delete a run that is over (asks)"),
         Binding("y", "copy", "Copy path", show=False, id="home.copy"),
         Binding(
             "slash", "filter", "Filter", key_display="/", id="home.filter", tooltip="Show what has this in its name"
         ),
         Binding("tab", "other", "Other list", show=False, id="home.other"),
-        Binding("shift+tab", "other", "Other list", show=False, id="home.other_back"),
+        Binding("shift+tab", "other_back", "Other list", show=False, id="home.other_back"),
         Binding("escape", "stop", "Clear", show=False, id="home.stop", tooltip="Stop a start, or end the filter"),
     ]
 
     class Read(Message):
         """The lists were read."""
 
-        def __init__(self, jobs: list[JobEntry], runs: list[RunEntry]) -> None:
+        def __init__(
+            self, jobs: list[JobEntry], runs: list[RunEntry], queue: list[QueueLine] | None, sites: list[SiteLine]
+        ) -> None:
             super().__init__()
             self.jobs = jobs
             self.runs = runs
+            self.queue = queue
+            self.sites = sites
 
     class Deleted(Message):
         """A run was deleted, or was not."""
@@ -75,12 +87,22 @@ class HomeScreen(Screen[None]):
             self.run = run
             self.problem = problem
 
+    class QueueChanged(Message):
+        """Something was done to the queue, or was not."""
+
+        def __init__(self, problem: str) -> None:
+            super().__init__()
+            self.problem = problem
+
     def __init__(self, host: Host, places: Places) -> None:
         super().__init__()
         self._host = host
         self._places = places
         self._job_list = JobList(places.jobs)
         self._run_list = RunList(places.runs)
+        self._queue_list = QueueList(places.queue)
+        self._site_list = SiteList(places.exchange)
+        self._service: Service | None = None
         self._jobs: list[JobEntry] = []
         self._runs: list[RunEntry] = []
         self._reading = False
@@ -113,7 +135,8 @@ class HomeScreen(Screen[None]):
             self.run_worker(self._read, thread=True, group="read")
 
     def _read(self) -> None:
-        self.post_message(self.Read(self._job_list.read(), self._run_list.read()))
+        jobs, runs = self._job_list.read(), self._run_list.read()
+        self.post_message(self.Read(jobs, runs, self._queue_list.read(), self._site_list.read()))
 
     def on_home_screen_read(self, event: Read) -> None:
         """Show the lists."""
@@ -121,6 +144,19 @@ class HomeScreen(Screen[None]):
         if (event.jobs, event.runs) != (self._jobs, self._runs) or not (event.jobs and event.runs):
             self._jobs, self._runs = event.jobs, event.runs
             self._show()
+        if event.queue is not None or event.sites or self._service is not None:
+            self._show_service(event.queue, event.sites)
+
+    def _show_service(self, queue: list[QueueLine] | None, sites: list[SiteLine]) -> None:
+        """Show a queue and sites, from when there are any."""
+        if self._service is None:
+            self._service = Service()
+            self.mount(self._service, after="#lists")
+            self.add_class("-service")
+            self.refresh_bindings()
+        self._service.show(queue, sites)
+        hidden = self._service.summary if self.has_class("-narrow") else ""
+        self._tables[1].border_subtitle = f"tab: {hidden}" if hidden else ""
 
     def _show(self) -> None:
         wanted = self.query_one("#filter", Input).value.casefold()
@@ -157,7 +193,13 @@ class HomeScreen(Screen[None]):
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Open a job's page, or a run."""
-        if event.table is self._tables[0]:
+        if self._service is not None and event.table in self._service.tables:
+            line = self._service.line(event.key) if event.table is self._service.tables[0] else None
+            if line is not None and line.run is not None and line.run.journal.is_file():
+                self._host.open_run(line.run)
+            elif line is not None:
+                self._host.tell(line.reason or "it has no run yet")
+        elif event.table is self._tables[0]:
             if self._job is not None:
                 self.app.push_screen(JobScreen(self._job), self._begin)
         elif self._run is not None and self._run.status is not None:
@@ -208,17 +250,66 @@ class HomeScreen(Screen[None]):
         self._look()
 
     def action_copy(self) -> None:
-        """Copy the path of the highlighted job or run."""
+        """Copy the path of the highlighted job, run or entry."""
         job, run = self._job, self._run
-        if self.focused is self._tables[0] and job is not None:
+        queued = self._service.tables[0] if self._service is not None else None
+        if queued is not None and self.focused is queued:
+            line = self._service.line(queued.cursor_key) if self._service is not None else None
+            self._host.copy(str(line.folder.root) if line is not None else "")
+        elif self.focused is self._tables[0] and job is not None:
             self._host.copy(str(job.path))
         elif run is not None:
             self._host.copy(str(run.folder.root))
 
     def action_other(self) -> None:
-        """Go to the other list."""
-        jobs, runs = self._tables
-        self.set_focus(jobs if self.focused is runs else runs)  # at once: the next key may be there already
+        """Go to the next list."""
+        tables: list[Table] = [*self._tables, *(self._service.tables if self._service is not None else ())]
+        shown = [table for table in tables if table.display]
+        at = shown.index(self.focused) if isinstance(self.focused, Table) and self.focused in shown else 0
+        self.set_class(shown[(at + 1) % len(shown)] not in self._tables, "-at-service")
+        self.set_focus(shown[(at + 1) % len(shown)])  # at once: the next key may be there already
+
+    def action_other_back(self) -> None:
+        """Go to the list before."""
+        for _ in range(sum(table.display for table in self.query(Table)) - 1):
+            self.action_other()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """On a small screen there is room for two lists: those that one of them has the focus."""
+        within = self._service is not None and event.widget in self._service.tables
+        self.set_class(within, "-at-service")
+
+    # The queue.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is nothing to submit to where there is no queue."""
+        return self._queueing is not None if action == "submit" else super().check_action(action, parameters)
+
+    @property
+    def _queueing(self) -> Queueing | None:
+        queue = self._queue_list.queue
+        if queue is None or self._service is None or not self._service.tables[0].display:
+            return None
+        from fltui.console.screens.queueing import Queueing  # here: few have one
+
+        return Queueing(self, self._host, queue, lambda problem: self.post_message(self.QueueChanged(problem)))
+
+    def action_submit(self) -> None:
+        """Submit the highlighted job to the queue."""
+        if self._queueing is not None and self._job is not None:
+            self._queueing.submit(self._job)
+
+    def on_queue_table_wanted(self, event: QueueTable.Wanted) -> None:
+        """Abort, clone or delete an entry."""
+        line = self._service.line(event.key) if self._service is not None else None
+        if self._queueing is not None and line is not None:
+            self._queueing.change(event.change, line)
+
+    def on_home_screen_queue_changed(self, event: QueueChanged) -> None:
+        """Read the queue again, and say what could not be done."""
+        if event.problem:
+            self._host.tell(event.problem, severity="error")
+        self._look()
 
     def action_filter(self) -> None:
         """Type a part of a name."""

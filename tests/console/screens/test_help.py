@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from textual.widgets import Static
 from fltui.console.config import Config
 from fltui.console.keys import AREAS, all_bindings, binding_ids, keys_of
 from fltui.console.screens.help import HelpScreen
+from fltui.console.widgets.service import Service
 from tests.console.books import hello
 from tests.console.evaluated import evaluated_book
-from tests.console.pilots import console, event_count, followed, settled
+from tests.console.pilots import console, event_count, followed, settled, until
+from tests.queue.entries import queue_in
 
 MODAL = ("question", "help", "job", "chooser")
 """Areas of screens that show their keys in a footer or on buttons of their own."""
@@ -59,7 +62,10 @@ def test_no_key_is_handled_outside_the_tables() -> None:
 async def test_every_binding_of_both_screens_is_in_help(tmp_path: Path) -> None:
     book = hello(tmp_path / "runs")
     told: set[str] = set()
-    async with console(tmp_path).run_test() as pilot:
+    app = console(tmp_path)
+    app.places = replace(app.places, queue=queue_in(tmp_path).root)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: bool(pilot.app.screen.query(Service)))
         told |= {key.binding.id or "" for key in keys_of(pilot.app.screen)}
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         await followed(pilot, event_count(book.folder))

@@ -1,0 +1,1 @@
+"""What runs a queue: each entry in a process of its own, so that what becomes of one touches no other."""
