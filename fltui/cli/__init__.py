@@ -16,7 +16,7 @@ def main() -> None:
     """Run a command; the exit code is 0 completed, 1 failed, 2 bad input, 3 aborted, 130 interrupted."""
     with ExitStack() as ahead:
         with loading():
-            if sys.argv[1:2] == ["run"]:
+            if sys.argv[1:2] == ["run"] and not any(one.startswith("--engine") for one in sys.argv[2:]):
                 from fltui.simulator.forkserver.ahead import started_ahead
 
                 ahead.enter_context(started_ahead())

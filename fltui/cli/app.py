@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fltui import __version__
-from fltui.cli import console, doctor, history, inspect, keys, resume, run, steer, verify
+from fltui.cli import console, doctor, exchange, history, inspect, keys, queue, resume, run, steer, track, verify, web
 from fltui.cli import jobs as job_commands
 from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS
 from fltui.console.config import config_path, load_config
@@ -49,7 +48,8 @@ def fltui(
     if context.invoked_subcommand is not None:
         # Where a command has options of its own, they win over these.
         os.environ.update(FLTUI_RUNS=str(found_runs), FLTUI_EXCHANGE=str(found_exchange))
-    elif sys.stdin.isatty() and sys.stdout.isatty():
+        queue.queue_from(config.queue)
+    elif console.has_screen():
         console.open_console(Path(found_runs), Path(found_exchange), jobs or [])
     else:
         typer.echo(context.get_help())
@@ -59,6 +59,7 @@ app.command()(run.run)
 app.command()(run.server)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})(job_commands.client)
 app.command()(console.watch)
+app.command()(web.web)
 app.command()(history.runs)
 app.command()(history.show)
 app.command()(history.logs)
@@ -69,6 +70,9 @@ app.command()(steer.abort)
 app.command()(job_commands.export)
 app.command()(inspect.inspect)
 app.command()(verify.verify)
+app.command()(track.track)
 app.command()(doctor.doctor)
 app.command()(job_commands.locate)
 app.add_typer(keys.app, name="keys")
+app.add_typer(queue.app, name="queue")
+app.add_typer(exchange.app, name="exchange")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, RunName, Runs
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_QUEUE, DEFAULT_RUNS, Exchange, RunName, Runs
 from fltui.console.config import Config, check, config_path, load_config
 from fltui.errors import BadInputError
 from fltui.run.folder import find_run
+from fltui.web import DRIVER
 
 if TYPE_CHECKING:
     from fltui.run.folder import RunFolder
@@ -32,7 +34,7 @@ def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | 
     Raises:
         BadInputError: there is no terminal, or the config names what does not exist.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not has_screen():
         raise BadInputError("the console needs a terminal; 'fltui show', 'fltui logs -f' and '--json' do without")
     from fltui.console.app import ConsoleApp
     from fltui.console.host import Places
@@ -40,11 +42,17 @@ def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | 
     config = load_config(config_path())
     samples = [_SAMPLES] if _SAMPLES.is_dir() else []
     folders = [path.absolute() for path in (*jobs, *samples, *map(Path, config.jobs))]
-    app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders), config, run)
+    queue = Path(os.environ.get("FLTUI_QUEUE") or config.queue or DEFAULT_QUEUE)
+    app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders, queue.absolute()), config, run)
     check(config, app.available_themes, _known_keys(config))
     app.run()
     if app.return_code:
         sys.exit(app.return_code)
+
+
+def has_screen() -> bool:
+    """Whether there is something to show the console on: a terminal, or the page of ``fltui web``."""
+    return (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TEXTUAL_DRIVER") == DRIVER
 
 
 def _known_keys(config: Config) -> set[str]:

@@ -15,13 +15,16 @@ import typer
 from fltui import __version__
 from fltui.cli.options import (
     DEFAULT_EXCHANGE,
+    DEFAULT_QUEUE,
     DEFAULT_RUNS,
     Exchange,
     JobCode,
     Json,
+    Nudge,
     RequireSignatures,
     Runs,
     Watch,
+    checked_nudge,
     say,
     say_json,
 )
@@ -44,24 +47,36 @@ class Reader(StrEnum):
 
 def client(
     context: typer.Context,
-    script: Annotated[Path, typer.Argument(help="The training script; what follows it are its arguments.")],
     site: Annotated[str, typer.Option(envvar="FLTUI_SITE", help="Name of this site.")],
+    script: Annotated[
+        Path | None, typer.Argument(help="The training script; what follows it are its arguments.")
+    ] = None,
+    jobs: Annotated[
+        Path | None,
+        typer.Option(help="Stay up, without a SCRIPT: run the jobs in this folder, when the server asks for them."),
+    ] = None,
     exchange: Exchange = DEFAULT_EXCHANGE,
     run: Annotated[str, typer.Option(envvar="FLTUI_RUN", help="Serve this run only.")] = "",
     transfer: Annotated[TransferType, typer.Option(help="DIFF sends differences.")] = TransferType.FULL,
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
+    nudge: Nudge = "",
     require_signatures: RequireSignatures = False,
     filters: Annotated[
         Path | None, typer.Option(help="A site's config_fed_client.json, whose filters are to be used.")
     ] = None,
+    data: Annotated[str, typer.Option(envvar="FLTUI_DATA", help="Where this site's data lies; the script asks.")] = "",
 ) -> None:
     """Run a site's training script against a server that shares the exchange folder.
 
     Example: fltui client train.py --epochs 2 --site clinic-a --exchange /mnt/shared/exchange
+
+    Example: fltui client --jobs /srv/fl/jobs --site clinic-a --exchange /mnt/shared/exchange
     """
     check_site(site)
-    if not script.is_file():
+    if script is None and jobs is None:
+        raise BadInputError("no script is named: give 'fltui client SCRIPT', or a folder of jobs with --jobs DIR")
+    if jobs is None and script is not None and not script.is_file():
         raise BadInputError(f"script {script} does not exist")
     if filters is not None and not filters.is_file():
         raise BadInputError(f"filters {filters} do not exist")
@@ -74,7 +89,17 @@ def client(
         durability=durability,
         require_signatures=require_signatures,
         filters=str(filters.absolute()) if filters else "",
+        nudge=checked_nudge(nudge, exchange / site),
+        data=data,
     )
+    if jobs is not None:
+        from fltui.cli.standby import stand_by
+
+        if script is not None:
+            raise BadInputError("give a SCRIPT or --jobs, not both; what comes after '--' is the script's own")
+        alone = {"--run": bool(run), "--filters": filters is not None}
+        stand_by(config, jobs, {**alone, "--transfer": transfer is not TransferType.FULL})
+        return
     command = [sys.executable, "-P", "-m", "fltui.cli.site", str(script), *context.args]
     sys.stdout.flush()
     if hasattr(signal, "pthread_sigmask"):
@@ -122,6 +147,7 @@ def locate(runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE, jso
         "package": str(Path(__file__).resolve().parent.parent),
         "runs": str(runs.absolute()),
         "exchange": str(exchange.absolute()),
+        "queue": str(Path(os.environ.get("FLTUI_QUEUE", DEFAULT_QUEUE)).absolute()),
         "config": str(config_path()),
     }
     if json:

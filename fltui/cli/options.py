@@ -31,10 +31,37 @@ RequireSignatures = Annotated[
         help="Refuse what the other side has not signed with a key trusted here; see 'fltui keys'.",
     ),
 ]
+Nudge = Annotated[
+    str,
+    typer.Option(
+        "--nudge",
+        metavar="ENGINE",
+        envvar="FLTUI_NUDGE",
+        help=(
+            "Tell the sync engine of this machine what was published, which it would see later by itself: "
+            "syncthing, or syncthing:DIR with the folder of its config.xml."
+        ),
+    ),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning or end, its folder, or 'last'.")]
 
 DEFAULT_RUNS = Path("runs")
 DEFAULT_EXCHANGE = Path("exchange")
+DEFAULT_QUEUE = Path("queue")
+
+
+def checked_nudge(text: str, exchange: Path) -> str:
+    """What ``--nudge`` means; a warning is printed if nudges would not get through now.
+
+    Raises:
+        BadInputError: there is no such engine.
+    """
+    from fltui.exchange.nudge import check_nudge
+
+    found, warning = check_nudge(text, exchange)
+    if warning:
+        typer.echo(f"warning: {visible(warning)}", err=True)
+    return found
 
 
 def say(text: str = "") -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from msgspec.structs import replace
 
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs
 from fltui.cli.run import remote_sites, run_engine, say_commands
 from fltui.cli.steer import ask_and_wait, say_state
+from fltui.cli.tracked import Track
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path, server_identity
 from fltui.exchange.publish import open_exchange, show_server_key
@@ -17,10 +20,21 @@ from fltui.job.folder import load_job
 from fltui.run import control
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder, find_run
+from fltui.run.options import LOCAL
 from fltui.run.state import RunState
 
 
-def resume(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
+def resume(
+    run: RunName,
+    runs: Runs = DEFAULT_RUNS,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Where the scripts run from now on; as before by default. See 'fltui run --help'."),
+    ] = None,
+    queued: Annotated[bool, typer.Option("--queued", hidden=True)] = False,
+    track: Track = None,
+    json: Json = False,
+) -> None:
     """Go on with a run: a live one that is paused, or one that failed, was aborted or lost its server.
 
     A run that is over goes on from its last finished round, with the options it began with; its job lies in the run
@@ -31,7 +45,7 @@ def resume(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
     folder = find_run(run, runs.absolute())
     state = folder.state()
     if not folder.is_alive():
-        _go_on(folder, state, as_json=json)
+        _go_on(folder, state, engine, track, queued=queued, as_json=json)
     elif state.status is not RunStatus.PAUSED:
         raise BadInputError(f"run {folder.run} is live and not paused, so there is nothing to resume")
     elif not state.is_held:
@@ -43,14 +57,16 @@ def resume(run: RunName, runs: Runs = DEFAULT_RUNS, json: Json = False) -> None:
         say_state(folder, state, f"run {folder.run} is resumed{later}", as_json=json)
 
 
-def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
+def _go_on(
+    folder: RunFolder, state: RunState, engine: str | None, track: list[str] | None, *, queued: bool, as_json: bool
+) -> None:
     """Run what is left, as ``fltui run`` or ``fltui server`` would."""
     from fltui.server.ends import end_dead_runs
     from fltui.server.engine import Engine
     from fltui.server.past import check_resumable
 
     check_resumable(folder, state)
-    options = state.options
+    options = replace(state.options, engine=engine or state.options.engine)
     job = load_job(folder.job, job_code=options.job_code or state.mode == "simulator")
     # The job may have been mended meanwhile; what was demanded when the run began is demanded to its end.
     job = dataclasses.replace(job, require_signatures=job.require_signatures or state.require_signatures)
@@ -58,11 +74,17 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
     if state.mode == "simulator":
         from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
-        from fltui.simulator.processes import local_processes
+        from fltui.simulator.needs import needs_of
+        from fltui.simulator.processes import processes_of
 
-        with local_processes() as processes, run_keys(job) as keys:
+        with (
+            processes_of(options.engine, options.workers, options.wait) as processes,
+            run_keys(job, None if options.engine == LOCAL else folder.root.parent) as keys,
+        ):
+            processes.check(needs_of(job, options), {"exchange folder": exchange.root, "run folder": folder.root})
             local = LocalSites(job, folder, exchange, options, keys, processes)
-            run_engine(Engine(job, folder, exchange, local, options, keys.identity, resumed=True), as_json=as_json)
+            simulated = Engine(job, folder, exchange, local, options, keys.identity, resumed=True)
+            run_engine(simulated, track, as_json=as_json)
     else:
         identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)
         if identity.signer:
@@ -70,9 +92,10 @@ def _go_on(folder: RunFolder, state: RunState, *, as_json: bool) -> None:
         there = sum(site.state not in ("expected", "lost") for site in state.sites.values())
         wanted = max(options.wanted or job.workflow.site_count, there)
         fleet = remote_sites(job, folder, exchange, replace(options, wanted=wanted))
-        engine = Engine(job, folder, exchange, fleet, options, identity, resumed=True)
+        served = Engine(job, folder, exchange, fleet, options, identity, resumed=True)
         runs, durable = folder.root.parent, options.durable
-        end_dead_runs(exchange, runs, resumed=folder.run, identity=identity, durable=durable)
+        if not queued:  # else the server of the queue has done it, which knows what goes on beside this run
+            end_dead_runs(exchange, runs, resumed=folder.run, identity=identity, durable=durable)
         if not as_json:
             say_commands(job, folder, exchange, wanted)
-        run_engine(engine, as_json=as_json)
+        run_engine(served, track, as_json=as_json)

@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import structs
 
 from fltui.cli.options import (
     DEFAULT_EXCHANGE,
@@ -21,11 +22,14 @@ from fltui.cli.options import (
     Exchange,
     JobCode,
     Json,
+    Nudge,
     RequireSignatures,
     Runs,
     Watch,
+    checked_nudge,
     say,
 )
+from fltui.cli.tracked import Track, tracked
 from fltui.client.config import Durability
 from fltui.errors import BadInputError
 from fltui.exchange.keys import Keys, keys_path, server_identity
@@ -42,7 +46,7 @@ from fltui.job.job import Job
 from fltui.run.events import RunFinished, RunStatus
 from fltui.run.folder import RunFolder, create_run
 from fltui.run.journal import head_of
-from fltui.run.options import RunOptions
+from fltui.run.options import LOCAL, RunOptions
 
 if TYPE_CHECKING:
     from fltui.server.engine import Engine
@@ -73,35 +77,68 @@ def run(
     keep_results: KeepResults = False,
     keep_models: KeepModels = None,
     seed: Seed = 0,
+    engine: Annotated[
+        str,
+        typer.Option(
+            envvar="FLTUI_ENGINE",
+            help="Where the scripts run: local; dask, a cluster on this machine; or a Dask scheduler, tcp://HOST:PORT.",
+        ),
+    ] = LOCAL,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Workers of --engine dask; as many as processors by default.")
+    ] = None,
+    site_data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SITE=PATH", help="Where the data of a site lies; its script asks. May be given again."),
+    ] = None,
+    track: Track = None,
     json: Json = False,
 ) -> None:
-    """Run a job in the simulator: a process per site on this machine.
+    """Run a job in the simulator: a process per site, on this machine or on a cluster.
 
     Example: fltui run sample_jobs/hello-fedavg-numpy --rounds 10
-    """
-    from fltui.simulator.processes import local_processes
 
-    with local_processes() as processes:  # they get ready while the job is prepared
+    Example: fltui run sample_jobs/digits-softmax --engine tcp://node1:8786 --exchange /shared/exchange
+    """
+    from fltui.simulator.processes import processes_of
+
+    options = RunOptions(
+        watch=watch,
+        threads=threads,
+        keep_results=keep_results,
+        keep_models=keep_models,
+        seed=seed,
+        engine=engine,
+        workers=workers,
+        site_data=_site_data(site_data or []),
+    )
+    with processes_of(engine, workers, options.wait) as processes:  # they get ready while the job is prepared
         from fltui.server.engine import Engine
         from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
+        from fltui.simulator.needs import needs_of
 
-        prepared = _prepare(job, runs, exchange, rounds, runner=processes.run_job_script, simulated=True, sites=sites)
-        options = RunOptions(
-            watch=watch,
-            threads=threads or prepared.threads,
-            keep_results=keep_results,
-            keep_models=keep_models,
-            seed=seed,
+        def check(job: Job, folder: RunFolder, exchange: ExchangeFolder) -> None:
+            processes.check(needs_of(job, options), {"exchange folder": exchange.root, "run folder": folder.root})
+
+        prepared = _prepare(
+            job, runs, exchange, rounds, runner=processes.run_job_script, simulated=True, sites=sites, check=check
         )
-        with run_keys(prepared.job) as keys:
+        options = structs.replace(options, threads=threads or prepared.threads)
+        # Sites elsewhere see the folder of runs, and no temporary files of this machine.
+        with run_keys(prepared.job, None if engine == LOCAL else prepared.folder.root.parent) as keys:
             fleet = LocalSites(prepared.job, prepared.folder, prepared.exchange, options, keys, processes)
-            engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity)
-            run_engine(engine, as_json=json)
+            run_engine(
+                Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, keys.identity),
+                track,
+                as_json=json,
+            )
 
 
 def server(
-    job: JobPath,
+    job: Annotated[
+        Path | None, typer.Argument(help="A job script, an exported job folder, or a folder that holds one.")
+    ] = None,
     runs: Runs = DEFAULT_RUNS,
     exchange: Exchange = DEFAULT_EXCHANGE,
     rounds: Rounds = None,
@@ -113,27 +150,65 @@ def server(
     ] = 600,
     durability: Annotated[Durability, typer.Option(help="What published files survive.")] = Durability.POWER,
     watch: Watch = WatchMode.AUTO,
+    nudge: Nudge = "",
     keep_results: KeepResults = False,
     keep_models: KeepModels = None,
     seed: Seed = 0,
     job_code: JobCode = False,
     require_signatures: RequireSignatures = False,
+    queue: Annotated[Path | None, typer.Option(help="Run the jobs that are put into this folder.")] = None,
+    parallel: Annotated[
+        int | None, typer.Option(min=1, help="With --queue: how many jobs run at once; 1 by default.")
+    ] = None,
+    drain: Annotated[bool, typer.Option("--drain", help="With --queue: end when nothing waits or runs.")] = False,
+    run_id: Annotated[str, typer.Option(hidden=True)] = "",
+    track: Track = None,
     json: Json = False,
 ) -> None:
-    """Serve a job to client scripts that are started elsewhere.
+    """Serve a job, or all jobs of a queue, to client scripts that are started elsewhere.
 
     Example: fltui server sample_jobs/hello-fedavg-numpy --exchange /mnt/shared/exchange
+
+    Example: fltui server --queue /srv/fl/queue --parallel 3 --exchange /srv/fl/exchange --runs /srv/fl/runs
     """
+    if queue is not None:
+        from fltui.cli.dispatch import check_alone, serve_queue
+        from fltui.server.dispatch.settings import Settings
+
+        alone = {"JOB": job is not None, "--rounds": rounds is not None, "--sites": sites is not None}
+        check_alone({**alone, "--seed": seed != 0})
+        settings = Settings(
+            runs=runs.absolute(),
+            exchange=exchange.absolute(),
+            parallel=parallel or 1,
+            wait=wait,
+            durability=durability,
+            watch=watch,
+            nudge=checked_nudge(nudge, exchange),
+            keep_results=keep_results,
+            keep_models=keep_models,
+            job_code=job_code,
+            require_signatures=require_signatures,
+            drain=drain,
+        )
+        serve_queue(queue, settings, as_json=json)
+        return
+    if job is None or parallel is not None or drain:
+        what = "no job is named" if job is None else "--parallel and --drain are for a queue"
+        raise BadInputError(f"{what}: give 'fltui server JOB', or 'fltui server --queue DIR'")
+
     from fltui.server.ends import end_dead_runs
     from fltui.server.engine import Engine
 
     count, named = _wanted_sites(sites)
+    nudge = checked_nudge(nudge, exchange)
     durable = durability is Durability.POWER
     prepared = _prepare(
         job,
         runs,
         exchange,
         rounds,
+        run_id=run_id,
         simulated=False,
         named=named,
         durable=durable,
@@ -149,14 +224,20 @@ def server(
         wanted=wanted,
         wait=wait,
         seed=seed,
+        nudge=nudge,
         job_code=bool(prepared.job.server_files),  # it could be loaded, so somebody has agreed
     )
     fleet = remote_sites(prepared.job, prepared.folder, prepared.exchange, options)
-    end_dead_runs(prepared.exchange, runs.absolute(), identity=prepared.identity, durable=durable)
+    if not run_id:  # else the server of the queue has done it, which knows what goes on beside this run
+        end_dead_runs(prepared.exchange, runs.absolute(), identity=prepared.identity, durable=durable)
     if not json:
         say_commands(prepared.job, prepared.folder, prepared.exchange, wanted)
     engine = Engine(prepared.job, prepared.folder, prepared.exchange, fleet, options, prepared.identity)
-    run_engine(engine, as_json=json)
+    run_engine(engine, track, as_json=json)
+
+
+Check = Callable[[Job, RunFolder, ExchangeFolder], None]
+"""Makes sure that a run can begin, or raises."""
 
 
 @dataclass(frozen=True)
@@ -175,12 +256,14 @@ def _prepare(
     rounds: int | None,
     *,
     runner: Runner = in_own_python,
+    run_id: str = "",
     simulated: bool,
     sites: int | None = None,
     named: list[str] | None = None,
     durable: bool = False,
     signed: bool = False,
     job_code: bool = False,
+    check: Check | None = None,
 ) -> _Prepared:
     """Load the job, apply what the command line changes, and lay it into a new run folder.
 
@@ -196,22 +279,26 @@ def _prepare(
             job = replace(job, sites={name: job.app(name) for name in named}, everywhere=None)
         if not simulated:
             identity = server_identity(Keys(keys_path()), job.sites, demanded=job.require_signatures)
-        with _new_run(runs.absolute(), job.name, durable=durable) as folder:
+        new_run = _new_run(runs.absolute(), job.name, run_id, durable=durable)
+        with new_run as folder, _new_exchange(exchange.absolute()):
             place = open_exchange(exchange.absolute(), durable=durable)
             if identity.signer:
                 show_server_key(place, identity.public, durable=durable)
             write_job(job, folder.job, durable=durable)
-            return _Prepared(load_job(folder.job, job_code=True), folder, place, note.threads, identity)
+            loaded = load_job(folder.job, job_code=True)
+            if check is not None:
+                check(loaded, folder, place)
+            return _Prepared(loaded, folder, place, note.threads, identity)
 
 
 @contextmanager
-def _new_run(runs: Path, job_name: str, *, durable: bool) -> Iterator[RunFolder]:
+def _new_run(runs: Path, job_name: str, run_id: str, *, durable: bool) -> Iterator[RunFolder]:
     """A new run folder; it goes again if the run cannot be prepared in it, with the folder of runs if that is new.
 
     It comes before the exchange, so that nothing is left where it cannot be made.
     """
     new = not runs.exists()
-    folder = create_run(runs, job_name, durable=durable)
+    folder = create_run(runs, job_name, run_id=run_id, durable=durable)
     try:
         yield folder
     except BaseException:
@@ -220,6 +307,33 @@ def _new_run(runs: Path, job_name: str, *, durable: bool) -> Iterator[RunFolder]
             with suppress(OSError):  # there are other runs in it meanwhile
                 runs.rmdir()
         raise
+
+
+@contextmanager
+def _new_exchange(root: Path) -> Iterator[None]:
+    """An exchange that is made here goes again if the run cannot be prepared."""
+    new = not root.exists()
+    try:
+        yield
+    except BaseException:
+        if new:
+            with suppress(OSError):  # it could not be made, or others use it meanwhile
+                ExchangeFolder(root).about.unlink()
+                root.rmdir()
+        raise
+
+
+def _site_data(named: list[str]) -> dict[str, str]:
+    """Paths by the names of their sites."""
+    found: dict[str, str] = {}
+    for one in named:
+        site, _, path = one.partition("=")
+        if not path:
+            raise BadInputError(f"--site-data is {one!r}, expected SITE=PATH")
+        if check_site(site) in found:
+            raise BadInputError(f"--site-data names {site} twice")
+        found[site] = str(Path(path).absolute())
+    return found
 
 
 def _wanted_sites(sites: str | None) -> tuple[int | None, list[str]]:
@@ -258,16 +372,17 @@ def say_commands(job: Job, folder: RunFolder, exchange: ExchangeFolder, wanted: 
     sys.stdout.flush()
 
 
-def run_engine(engine: Engine, *, as_json: bool) -> None:
-    """Run a run to its end and show it; signals abort it in good order.
+def run_engine(engine: Engine, track: list[str] | None, *, as_json: bool) -> None:
+    """Run a run to its end, show it and tell trackers of it; signals abort it in good order.
 
     Raises:
         typer.Exit: it did not complete.
     """
     from fltui.cli.progress import shown
 
-    with shown(engine.folder, as_json=as_json) as show:
+    with tracked(engine.folder, track) as tell, shown(engine.folder, as_json=as_json) as show:
         engine.follow(show)
+        engine.follow(tell)
         finished, interrupted = asyncio.run(_until_finished(engine))
     if not as_json:
         _say_outcome(finished, engine.folder)

@@ -54,6 +54,7 @@ class FedJob:
         self._executors: dict[str, ScriptExecutor] = {}
         self._filters: dict[str, list[Filter]] = {}
         self._files: dict[str, dict[str, Path]] = {}
+        self._resource_spec: dict[str, dict[str, Any]] = {}
 
     def to(self, obj: Any, target: str, id: str | None = None, **kwargs: Any) -> None:  # noqa: A002
         """Send a part of the job to where it runs.
@@ -96,6 +97,26 @@ class FedJob:
     def to_clients(self, obj: Any, id: str | None = None, **kwargs: Any) -> None:  # noqa: A002
         """`to` every site that has no executor of its own."""
         self.to(obj, ALL_SITES, id, **kwargs)
+
+    def add_resource_spec(self, site_name: str, resource_spec: dict[str, Any]) -> None:
+        """Say what a site's script needs of a cluster, e.g. ``{"GPU": 1}``; see ``docs/cluster.md``.
+
+        Args:
+            site_name: the site, or ``"@ALL"`` for those that are not named.
+            resource_spec: numbers by the names that the workers have for their resources.
+
+        Raises:
+            BadInputError: it is no table, or that site has one already.
+        """
+        if site_name != ALL_SITES:
+            check_site(site_name)
+        if not isinstance(resource_spec, dict):
+            raise BadInputError(
+                f"job {self.name}: the resource_spec of {site_name} is {resource_spec!r:.80}, expected a dict"
+            )
+        if site_name in self._resource_spec:
+            raise BadInputError(f"job {self.name} has a resource_spec for {site_name} already")
+        self._resource_spec[site_name] = dict(resource_spec)
 
     def export_job(self, job_root: str | os.PathLike[str]) -> None:
         """Write the job as the folder ``<job_root>/<name>``.
@@ -161,6 +182,7 @@ class FedJob:
             self.mandatory_clients,
             self.require_signatures,
             _own_files(self._workflows),
+            self._resource_spec,
         )
 
     def _app(self, target: str, executor: ScriptExecutor) -> SiteApp:

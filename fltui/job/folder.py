@@ -43,7 +43,7 @@ _CLIENT_CONFIG = "config_fed_client.json"
 class _Meta(msgspec.Struct):
     name: str
     deploy_map: dict[str, list[str]]
-    resource_spec: dict[str, Any] = {}
+    resource_spec: dict[str, dict[str, Any]] = {}
     min_clients: int = 1
     mandatory_clients: list[str] = []
     require_signatures: bool = False
@@ -130,7 +130,7 @@ def _write_parts(job: Job, folder: Path) -> None:
         deploy[f"app_{name}"] = [name]
         _write_site(app, folder / f"app_{name}")
     mandatory = list(job.mandatory_clients)
-    meta = _Meta(job.name, deploy, {}, job.min_clients, mandatory, job.require_signatures)
+    meta = _Meta(job.name, deploy, job.resource_spec, job.min_clients, mandatory, job.require_signatures)
     _write_json(meta, folder / "meta.json")
 
 
@@ -154,7 +154,17 @@ def load_job(folder: Path, *, job_code: bool = False) -> Job:
     mandatory = tuple(meta.mandatory_clients)
     has_own = any(registry.own_classes(part) for part in workflow.parts)
     files = _files_in(server / "custom") if has_own else {}
-    return Job(meta.name, workflow, sites, common, meta.min_clients, mandatory, meta.require_signatures, files)
+    return Job(
+        meta.name,
+        workflow,
+        sites,
+        common,
+        meta.min_clients,
+        mandatory,
+        meta.require_signatures,
+        files,
+        meta.resource_spec,
+    )
 
 
 def load_site(folder: Path, site: str) -> SiteApp | None:
@@ -185,6 +195,16 @@ def _app_of(folder: Path, site: str) -> Path | None:
         return targets[site]
     common = targets.get(_ALL)
     return common if common is not None and (common / "config" / _CLIENT_CONFIG).exists() else None
+
+
+def named_sites(folder: Path) -> list[str]:
+    """The sites that a job names, without loading it; none where it is for whoever takes part.
+
+    Raises:
+        BadInputError: ``meta.json`` is missing or malformed.
+    """
+    targets = _read_meta(folder)[1].keys() - {_SERVER, _ALL}
+    return sorted(check_name(name, f"{folder / 'meta.json'}: site") for name in targets)
 
 
 def demands_signatures(folder: Path) -> bool:

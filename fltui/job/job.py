@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_name, check_site
@@ -49,6 +50,8 @@ class Job:
         mandatory_clients: sites that must answer in every round that asks them.
         require_signatures: refuse results that are not signed with the site's trusted key.
         server_files: path below the server's ``custom/`` to the file that is copied there: code of the job's own.
+        resource_spec: what a site's script needs of a cluster, by the site's name and that of the resource; ``@ALL`` is
+            for the sites that are not named.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Job:
     mandatory_clients: tuple[str, ...] = ()
     require_signatures: bool = False
     server_files: dict[str, Path] = field(default_factory=dict)
+    resource_spec: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.name, "job")

@@ -16,20 +16,21 @@ from fltui.exchange.lock import hold, is_held, let_go
 
 
 @contextmanager
-def scratch_folder(kind: str) -> Iterator[Path]:
+def scratch_folder(kind: str, place: Path | None = None) -> Iterator[Path]:
     """An empty folder for temporary files that only this user can look into.
 
     A lock beside it, made first, tells whether its process lives.
 
     Args:
         kind: the beginning of its name; folders of killed processes that begin so are removed.
+        place: where it is made; among the temporary files of this machine if not given.
 
     Raises:
         BadInputError: it cannot be made.
     """
     with ExitStack() as made:
         try:
-            place = Path(tempfile.gettempdir())
+            place = place or Path(tempfile.gettempdir())
             folder = place / f"{kind}-{secrets.token_hex(8)}"
             lock = folder.with_suffix(".lock")
             held = hold(lock)

@@ -136,20 +136,24 @@ class RunFolder:
                 os.close(fd)
 
 
-def create_run(runs: Path, job_name: str, *, durable: bool = False) -> RunFolder:
+def create_run(runs: Path, job_name: str, *, run_id: str = "", durable: bool = False) -> RunFolder:
     """A new run folder with a new id.
 
     Args:
         runs: the folder of run folders.
         job_name: the first part of the id.
+        run_id: the id that was chosen before; what a server left there that died before the run began is removed.
         durable: let it survive a power cut; what is in it is for those who write it.
 
     Raises:
-        BadInputError: it cannot be made.
+        BadInputError: it cannot be made, or the run has begun already.
     """
     while True:
-        folder = RunFolder(runs / new_run_id(job_name))
+        folder = RunFolder(runs / (run_id or new_run_id(job_name)))
         try:
+            if run_id and folder.root.is_dir():
+                _check_not_begun(folder)
+                shutil.rmtree(folder.root)
             make_folder(runs, durable=durable)
             folder.root.mkdir()
             for part in (folder.models, folder.store, folder.logs, folder.control):
@@ -164,6 +168,11 @@ def create_run(runs: Path, job_name: str, *, durable: bool = False) -> RunFolder
         except OSError as error:
             raise BadInputError(f"runs folder {runs} cannot be used: {error.strerror} ({error.filename})") from error
         return folder
+
+
+def _check_not_begun(folder: RunFolder) -> None:
+    if folder.is_alive() or (folder.journal.is_file() and folder.state().run):
+        raise BadInputError(f"run {folder.run} has begun already; 'fltui resume {folder.run}' goes on with it")
 
 
 def list_runs(runs: Path, *, broken: bool = False) -> Iterator[RunFolder]:

@@ -23,6 +23,7 @@ from fltui.exchange.watch import WatchMode
 from fltui.job.handover import Ran
 from fltui.simulator.forkserver.ahead import fork_server
 from fltui.simulator.launch import Ended, Launch, Relay, RunModule, Send, Started, kill_group, signal_group
+from fltui.simulator.needs import Needs, check_here
 
 _PATIENCE = 5.0
 """Seconds that the fork server has for its end."""
@@ -99,6 +100,10 @@ class Forked:
             finally:
                 if pid:  # nobody else ends it
                     kill_group(pid)
+
+    def check(self, needs: Iterable[Needs], folders: Mapping[str, Path]) -> None:  # noqa: ARG002 - all is here
+        """See `Processes.check`."""
+        check_here(needs)
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """See `Processes.relay`."""

@@ -27,8 +27,12 @@ class RunKeys:
 
 
 @contextmanager
-def run_keys(job: Job) -> Iterator[RunKeys]:
+def run_keys(job: Job, place: Path | None = None) -> Iterator[RunKeys]:
     """Keys of the server and of every site of `job`, in a folder of this user alone; none where nothing is demanded.
+
+    Args:
+        job: what is run.
+        place: where that folder is made; among the temporary files of this machine if not given.
 
     Raises:
         BadInputError: the folder for temporary files lies in an exchange.
@@ -36,7 +40,7 @@ def run_keys(job: Job) -> Iterator[RunKeys]:
     if not job.require_signatures:
         yield RunKeys()
         return
-    with scratch_folder("fltui-keys") as root:
+    with scratch_folder(".fltui-keys" if place else "fltui-keys", place) as root:
         server, folders = Keys(root / SERVER), {site: root / site for site in job.sites}
         public = server.create(SERVER)
         for site, folder in folders.items():

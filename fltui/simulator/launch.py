@@ -92,12 +92,14 @@ class Ended(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
         pid: what it was; 0 if there never was one.
         code: what it exited with; below zero the signal that killed it.
         reason: one sentence, where neither the code nor the site's status tells why.
+        again: it is gone with the machine, or the worker, that it ran on, and can be started on another.
     """
 
     site: str
     pid: int
     code: int
     reason: str = ""
+    again: bool = False
 
 
 def client_command(launch: Launch) -> list[str]:

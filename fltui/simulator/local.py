@@ -1,8 +1,9 @@
-"""The sites of a run on this machine: a script process each.
+"""The sites of a run that starts their scripts: a process each, on this machine or where else `Processes` puts it.
 
 Every script is the leader of a process group of its own. However the simulator ends, the groups end with it: on an
 orderly end they are asked, then killed; if the simulator is killed, the end of file on a pipe tells every script to
-kill its group.
+kill its group. Where it runs on a cluster that loses a worker, its sites are started again on others: they find the
+task that they were at, and nobody notices but by the time it takes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from fltui.client.__main__ import STDOUT_IS_LOG
@@ -34,6 +36,7 @@ from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 from fltui.simulator.keys import NO_KEYS, RunKeys
 from fltui.simulator.launch import Ended, Launch
 from fltui.simulator.processes import Processes, start_processes
+from fltui.simulator.restarts import Restarts
 
 PATIENCE = 10.0
 """Seconds that scripts have after the end of a completed run."""
@@ -84,6 +87,8 @@ class LocalSites:
         self._keys = keys or RunKeys()
         self._processes = processes
         self._ended: dict[str, asyncio.Future[Ended]] = {}
+        self._launches: dict[str, Launch] = {}
+        self._restarts: Restarts | None = None
         self._dropping: set[asyncio.Task[None]] = set()
         self._ending = False
         self._hurry = asyncio.Event()
@@ -102,7 +107,7 @@ class LocalSites:
             roster.join(name)
             if script.is_file():
                 await self._released(name, wait)
-                launch = self._launch(name, script, executor)
+                launch = self._launches[name] = self._launch(name, script, executor)
                 ended = self._ended[name] = await self._processes.start(launch)
                 ended.add_done_callback(lambda ended: self._attend_end(ended, roster))
                 if name in roster.dropped:  # while it was being launched
@@ -141,6 +146,7 @@ class LocalSites:
             mapped=True,
             filters=str(filters_of_site(self._folder.job, name) or "") if self._job.app(name).filters else "",
             status_every=len(self._job.sites) / _SITES_PER_STATUS,
+            data=self._options.site_data.get(name, ""),
         )
         return Launch(
             site=name,
@@ -164,9 +170,28 @@ class LocalSites:
         return _KEPT * size if size >= _LARGE and count <= min(_KEEPERS, self._options.threads or count) else 0
 
     def _attend_end(self, ended: asyncio.Future[Ended], roster: Roster) -> None:
-        if not self._ending:
-            found = ended.result()
-            roster.lose(found.site, found.reason or self._cause(found.site, found.pid, found.code))
+        if self._ending or ended.cancelled():
+            return
+        found = ended.result()
+        name, reason = found.site, found.reason or self._cause(found.site, found.pid, found.code)
+        if found.again and name not in roster.dropped and self._processes is not None:
+            # The round goes on: whatever was asked of the site is asked still, and its results have the same names.
+            restarts = self._restarts = self._restarts or Restarts(lambda site: roster.answers[site])
+            if restarts.may(name, asked=self._is_asked(name)):
+                again = restarts.start(name, partial(self._processes.start, self._launches[name]))
+                self._ended[name] = again
+                again.add_done_callback(lambda ended: self._attend_end(ended, roster))
+                return
+            reason = f"it has lost {restarts.losses[name]} workers in a row before it had answered; {reason}"
+        roster.lose(name, reason)
+
+    def _is_asked(self, name: str) -> bool:
+        """Whether a site has a task that it has not answered, as far as can be seen."""
+        site = self._exchange.site(name)
+        tasks, results = (
+            {path.name for path in folder.glob(f"{self._folder.run}.r*.json")} for folder in (site.tasks, site.results)
+        )
+        return bool(tasks) and max(tasks) not in results
 
     def _cause(self, name: str, pid: int, code: int) -> str:
         status = read_status(self._exchange.site(name))
@@ -219,6 +244,8 @@ class LocalSites:
 
     async def _end(self, sites: Collection[str]) -> None:
         """Ask the sites' process groups to end, then kill them."""
+        if self._restarts is not None:
+            self._restarts.forget(sites)
         for sent in (signal.SIGTERM, signal.SIGKILL):
             alive = {site: self._ended[site] for site in sites if site in self._ended and not self._ended[site].done()}
             if alive and self._processes is not None:

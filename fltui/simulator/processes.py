@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from fltui.errors import BadInputError
 from fltui.exchange.watch import WatchMode
 from fltui.job.handover import Ran
+from fltui.run.options import LOCAL
 from fltui.simulator.launch import Ended, Launch
+from fltui.simulator.needs import Needs
+
+DASK = "dask"
+"""The engine that is a cluster on this machine, for one run."""
+
+_ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:[0-9]{1,5}")
+"""That of a scheduler."""
 
 
 class Processes(Protocol):
@@ -23,6 +34,17 @@ class Processes(Protocol):
 
         Raises:
             BadInputError: there is no process that could run it.
+        """
+
+    def check(self, needs: Iterable[Needs], folders: Mapping[str, Path]) -> None:
+        """Make sure that all sites can be started; before any of them is.
+
+        Args:
+            needs: of all sites.
+            folders: that are to be seen where they run, by what they are called in sentences.
+
+        Raises:
+            BadInputError: they cannot; nothing is left of the attempt.
         """
 
     def relay(self, root: Path, mode: WatchMode) -> None:
@@ -36,7 +58,7 @@ class Processes(Protocol):
         """
 
     async def start(self, launch: Launch) -> asyncio.Future[Ended]:
-        """Start a site's script, once for each site.
+        """Start a site's script; once more only where it has ended to be started again, see `Ended`.
 
         Returns:
             Done when its process, and all of its group, is gone.
@@ -56,17 +78,39 @@ class Processes(Protocol):
 
 
 @contextmanager
-def local_processes() -> Iterator[Processes]:
-    """The best way of this system, ready as soon as it can be."""
-    processes = start_processes()
+def processes_of(engine: str, workers: int | None = None, wait: float = 60.0) -> Iterator[Processes]:
+    """The processes of an engine, ready as soon as they can be.
+
+    Args:
+        engine: see `RunOptions`.
+        workers: of a cluster that is started for the run.
+        wait: seconds that a site of a cluster waits for another worker when its own is gone.
+
+    Raises:
+        BadInputError: there is no such engine, or what it needs is not installed.
+    """
+    processes = start_processes() if engine == LOCAL else _on_cluster(engine, workers, wait)
     try:
         yield processes
     finally:
         processes.abandon()
 
 
+def _on_cluster(engine: str, workers: int | None, wait: float) -> Processes:
+    if engine != DASK and not _ADDRESS.fullmatch(engine):
+        raise BadInputError(
+            f"--engine is {engine!r}, expected {LOCAL}, {DASK}, or the address of a Dask scheduler, such as "
+            "tcp://HOST:8786"
+        )
+    if find_spec("distributed") is None:
+        raise BadInputError(f"--engine {engine} needs Dask: pip install 'fltui[dask]'")
+    from fltui.simulator.cluster.dask import OnDask
+
+    return OnDask(None if engine == DASK else engine, workers, wait)
+
+
 def start_processes() -> Processes:
-    """As `local_processes`; who calls it has to close them."""
+    """The best way of this system; who calls it has to close them."""
     if sys.platform == "linux":
         from fltui.simulator.forked import Forked
 

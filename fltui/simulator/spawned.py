@@ -14,6 +14,7 @@ from fltui.exchange.watch import WatchMode
 from fltui.job.handover import Ran, in_own_python
 from fltui.simulator.launch import Ended, Launch, client_command, kill_group, signal_group, variables_of
 from fltui.simulator.lifeline import Lifeline
+from fltui.simulator.needs import Needs, check_here
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Spawned:
     def run_job_script(self, script: Path, environment: Mapping[str, str]) -> Ran:
         """See `Processes.run_job_script`."""
         return in_own_python(script, environment)
+
+    def check(self, needs: Iterable[Needs], folders: Mapping[str, Path]) -> None:  # noqa: ARG002 - all is here
+        """See `Processes.check`."""
+        check_here(needs)
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """See `Processes.relay`: each site looks for itself."""

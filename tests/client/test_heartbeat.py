@@ -36,3 +36,6 @@ def test_a_rare_status_tells_the_first_and_the_last_at_once(tmp_path: Path, monk
     found.say("training", run="run")  # within the hour: nobody is told
     found.finish("failed", run="run", reason="boom")
     assert (status().state, status().reason, status().counter) == ("failed", "boom", 3)
+    again = Heartbeat(site, "run", HOUR, state="failed", reason="boom")  # it says at once what was said before
+    assert (status().state, status().reason, status().counter) == ("failed", "boom", 1)
+    again.finish("finished")

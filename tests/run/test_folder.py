@@ -17,9 +17,7 @@ def make(runs: Path, run: str) -> RunFolder:
     """A run that has begun."""
     folder = RunFolder(runs / run)
     folder.root.mkdir(parents=True)
-    journal = Journal(folder.journal)
-    journal.append(started())
-    journal.close()
+    make_in(folder)
     return folder
 
 
@@ -28,6 +26,26 @@ def test_a_new_run_has_its_folders_and_a_name_of_its_own(tmp_path: Path) -> None
     assert first.run != second.run
     assert first.run.startswith("hello-")
     assert sorted(entry.name for entry in first.root.iterdir()) == ["control", "logs", "models", "store"]
+
+
+def test_a_run_whose_id_was_chosen_before_begins_once(tmp_path: Path) -> None:
+    """What a server left there that died before the run began is removed; a run that has begun is not."""
+    first = create_run(tmp_path, "hello", run_id=RUN)
+    (first.root / "half").touch()
+    first.journal.touch()
+    again = create_run(tmp_path, "hello", run_id=RUN)
+    assert again == first
+    assert sorted(entry.name for entry in again.root.iterdir()) == ["control", "logs", "models", "store"]
+    make_in(again)
+    with pytest.raises(BadInputError, match="has begun already; 'fltui resume"):
+        create_run(tmp_path, "hello", run_id=RUN)
+
+
+def make_in(folder: RunFolder) -> None:
+    """Let a run begin."""
+    journal = Journal(folder.journal)
+    journal.append(started())
+    journal.close()
 
 
 def test_a_file_is_no_folder_for_runs(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ async def _waiting(forked: Forked, folder: Path, site: str = "a") -> tuple[Launc
     """A script that waits, and the processes of its group."""
     one = launch(folder, site, WAITS.replace("'cat'", "'sleep', '1000'"))
     ended = await forked.start(one)
-    await _until(lambda: "INFO there" in said(one) and len(_group(forked._pids[site])) == 3)
+    await _until(lambda: "INFO there" in said(one) and site in forked._pids and len(_group(forked._pids[site])) == 3)
     return one, ended, _group(forked._pids[site])
 
 

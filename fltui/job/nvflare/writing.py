@@ -33,7 +33,9 @@ _EXPORTED = {
         {"key_metric", "key_metric_goal", "min_clients", "model", "num_clients", "num_rounds", "start_round"}
     ),
     "fltui.job.executors.ScriptExecutor": frozenset({"params_transfer_type", "task_script_args", "task_script_path"}),
-    "fltui.job.job.Job": frozenset({"everywhere", "mandatory_clients", "min_clients", "name", "sites", "workflow"}),
+    "fltui.job.job.Job": frozenset(
+        {"everywhere", "mandatory_clients", "min_clients", "name", "resource_spec", "sites", "workflow"}
+    ),
     "fltui.job.job.SiteApp": frozenset({"executor", "files"}),
 }
 """What is written; everything else must be what it is by default."""
@@ -68,7 +70,7 @@ def write_parts(job: Job, folder: Path) -> None:
             _write_site(app, folder / f"app_{name}")
     meta = {
         "name": job.name,
-        "resource_spec": {},
+        "resource_spec": job.resource_spec,
         "min_clients": max(job.min_clients, job.workflow.site_count),
         "deploy_map": deploy,
     }

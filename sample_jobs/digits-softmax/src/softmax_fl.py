@@ -72,7 +72,7 @@ def main() -> None:
     a = parser.parse_args()
 
     flare.init()
-    site = int(flare.get_site_name().removeprefix("site-"))
+    site = int(flare.get_site_name().removeprefix("site-")) % a.sites  # further sites share the images of these
     images, digits, test_images, test_digits = load_site(site, a.sites, a.alpha)
     scaffold = Scaffold()
 

@@ -1,0 +1,176 @@
+"""The connection to a Dask scheduler, and the cluster that is started for one run; in the event loop of `Aside`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Coroutine
+from typing import Any
+
+import distributed
+from distributed import comm
+from distributed.versions import VersionMismatchWarning
+
+from fltui.errors import BadInputError
+from fltui.exchange.visible import visible
+from fltui.simulator.launch import kill_group
+
+_dask: Any = distributed  # half of it has no types
+_comm: Any = comm
+
+_CONNECT = 5.0
+"""Seconds in which a scheduler has to answer."""
+
+_CLOSE = 3.0
+"""Seconds for a goodbye to the scheduler; what runs there ends without one, too."""
+
+
+class Connection:
+    """A connection to a scheduler.
+
+    Args:
+        address: of the scheduler; None starts one on this machine, with workers.
+        workers: how many; None for as many as there are processors.
+
+    Attributes:
+        client: Dask's.
+        lost: done when the scheduler is gone, with a sentence that says so.
+    """
+
+    def __init__(self, address: str | None, workers: int | None) -> None:
+        self._address = address
+        self._workers = workers
+        self._local: asyncio.subprocess.Process | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.client: Any = None
+        self.lost: asyncio.Future[str]
+
+    @property
+    def name(self) -> str:
+        """The cluster, as it is called in sentences."""
+        return "the local cluster" if self._address is None else f"the cluster at {self._address}"
+
+    async def open(self) -> None:
+        """Connect, and start the cluster if it is this machine's.
+
+        Raises:
+            BadInputError: that cannot be done.
+        """
+        for name in ("distributed", "distributed.client"):  # what they have to say becomes the reason of something
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # see `check_versions`
+        self.lost = asyncio.get_running_loop().create_future()
+        if self._address is None:
+            await self._start()
+            return
+        try:
+            await self._connect(self._address)
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise BadInputError(
+                f"no Dask scheduler answers at {self._address} ({first_line(error)}); start one with 'dask scheduler', "
+                "and see that its address and port can be reached from here"
+            ) from error
+
+    async def _start(self) -> None:
+        self._local = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "fltui.simulator.cluster.here", str(self._workers or os.cpu_count() or 1)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        address = (await self._local.stdout.readline()).decode().strip() if self._local.stdout else ""
+        if not address:
+            said = (await self._local.communicate())[1].decode(errors="replace").strip().splitlines()
+            raise BadInputError(f"no cluster can be started on this machine: {(said or ['it ended'])[-1]}")
+        self.do(_drained(self._local.stderr))
+        await self._connect(address)
+
+    async def _connect(self, address: str) -> None:
+        keys = _dask.Security().get_connection_args("client")
+        if address.startswith("tls://") and keys["ssl_context"] is None:
+            raise BadInputError(
+                f"the scheduler {address} is to be talked to by TLS, and Dask knows no keys: set distributed.comm.tls."
+                "ca-file, client.key and client.cert in its configuration"
+            )
+        # Who listens there and says nothing is given up here alone.
+        line = await asyncio.wait_for(_comm.connect(address, timeout=_CONNECT, **keys), _CONNECT + 1)
+        await line.write({"op": "identity", "reply": True})
+        about = await asyncio.wait_for(line.read(), _CONNECT)
+        if about.get("type") != "Scheduler":
+            raise ValueError(f"a {about.get('type')} does")
+        self.client = await _dask.Client(address, asynchronous=True, timeout=_CONNECT, set_as_default=False)
+        self._follow(line)
+
+    def _follow(self, line: Any) -> None:
+        """Notice the end of the scheduler by a connection on which nothing is said."""
+
+        async def follow() -> None:
+            with contextlib.suppress(OSError):
+                await line.read()
+            if not self.lost.done():
+                self.lost.set_result(f"the scheduler of {self.name} is gone")
+
+        self.do(follow())
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until `close`."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def check_versions(self) -> None:
+        """Make sure that the scheduler has the same fltui: tasks are sent by the names of functions, which it looks at.
+
+        Raises:
+            BadInputError: it has not.
+        """
+        versions = await self.client.get_versions(packages=["fltui"])
+        for package in ("fltui", "distributed"):
+            here, there = (versions[who]["packages"][package] for who in ("client", "scheduler"))
+            told = f"the scheduler of {self.name} has {package} {there or 'not at all'}, and here it is {here}"
+            if here != there and package == "fltui":
+                raise BadInputError(f"{told}: install the same there, and at the workers")
+            if here != there:
+                warn(f"{told}: where something does not work, install the same everywhere")
+
+    async def close(self) -> None:
+        """Say goodbye; the cluster that was started for this ends."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self.client is not None and not self.lost.done():
+            with contextlib.suppress(ValueError):  # it was never asked for
+                self.client.unsubscribe_topic("all")
+        patience, client = 0.0, self.client
+        if client is not None:
+            self.client, patience = None, _CLOSE
+            with contextlib.suppress(OSError):  # the scheduler is gone, or in no hurry
+                await asyncio.wait_for(client.close(), _CLOSE)
+        if self._local is not None:
+            if self._local.stdin is not None:
+                self._local.stdin.close()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._local.wait(), patience)
+            kill_group(self._local.pid)
+            await self._local.wait()
+            self._local = None
+
+
+async def _drained(stream: asyncio.StreamReader | None) -> None:
+    """Let nobody wait who writes there."""
+    while stream is not None and await stream.read(1 << 16):
+        pass
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def warn(text: str) -> None:
+    """Tell a person what does not end the run."""
+    print(visible(f"warning: {text}"), file=sys.stderr)  # noqa: T201
