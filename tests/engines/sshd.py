@@ -118,9 +118,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
     def end_sessions() -> bool:
         found = _descendants(process.pid)
-        for pid in reversed(found):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for pid in found:
+            if not _descendants(pid):  # whoever has started it takes it in, and is next
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         return not found
 
     try:

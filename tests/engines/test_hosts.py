@@ -28,7 +28,7 @@ from tests.engines.sshd import SshServer, ssh_server
 from tests.engines.syncthing import await_true
 from tests.jobs import Gate, drifting, fltui, write_job
 
-pytestmark = pytest.mark.programs
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
 STEPS = {"site-0": 0.3, "site-1": 0.7}
 PATIENCE = {"RCLONE_TIMEOUT": "4s", "RCLONE_CONTIMEOUT": "2s"}

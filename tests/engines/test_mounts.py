@@ -17,7 +17,7 @@ from tests.engines.smb import smb_server
 from tests.engines.sshd import SshServer, ssh_server
 from tests.jobs import HELLO_JOB, HELLO_SCRIPT
 
-pytestmark = pytest.mark.programs
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
 SITES = ("site-0", "site-1")
 HELLO = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]

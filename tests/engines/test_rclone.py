@@ -24,7 +24,7 @@ from tests.engines.sshd import ssh_server
 from tests.engines.syncthing import await_true
 from tests.jobs import HELLO_JOB, HELLO_SCRIPT, drifting, fltui, processes_of, write_job
 
-pytestmark = pytest.mark.programs
+pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
 SITES = ("site-0", "site-1")
 HELLO = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]
@@ -85,6 +85,7 @@ def test_the_hello_job(tmp_path: Path, kind: str) -> None:
         end(federation)
         federation.check(3)
         assert federation.final() == HELLO
+        assert not any("is away" in federation.said(site) for site in SITES)
         for site in SITES:
             await_true(partial(has_logged, federation, site), f"the log of {site} is there")
         for who in (SERVER, *SITES):
@@ -116,7 +117,7 @@ def undisturbed(folder: Path, job: Path) -> list[RoundFinished]:
 
 def test_everybody_is_killed_once_and_the_bits_are_the_same(tmp_path: Path, place: Meeting) -> None:
     scripts = {"site-0": drifting(0.3), "site-1": drifting(0.7)}
-    job = write_job(tmp_path / "job", scripts, "num_rounds=5")
+    job = write_job(tmp_path / "job", scripts, "num_rounds=4")
     expected = undisturbed(tmp_path, job)
     with (
         Federation(tmp_path / "field", {site: tmp_path / "job" / f"{site}.py" for site in SITES}) as federation,
@@ -135,7 +136,7 @@ def test_everybody_is_killed_once_and_the_bits_are_the_same(tmp_path: Path, plac
             else:
                 federation.join(victim)
         end(federation)
-        federation.check(5, expected)
+        federation.check(4, expected)
 
 
 @contextmanager

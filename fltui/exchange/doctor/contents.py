@@ -27,7 +27,7 @@ KNOWN_ROOT = re.compile(
 """What may lie in an exchange besides its sites."""
 
 _KNOWN_SITE = re.compile(
-    rf"tasks|results|logs|status\.json|\.keep|{re.escape(HIDDEN)}({SERVER}|site)|\.st(folder|ignore|versions)"
+    rf"tasks|results|logs|status\.json|{re.escape(HIDDEN)}({SERVER}|site)|\.st(folder|ignore|versions)"
 )
 
 
@@ -56,7 +56,7 @@ def leftovers(exchange: ExchangeFolder, sites: list[SiteFolder], opened: list[Si
         elif place.count("/") == 1:
             if not _KNOWN_SITE.fullmatch(name) and not name.startswith(".syncthing."):
                 unknown.append(path)
-        elif TaskId.parse(name.removesuffix(".json")) is None and not _KNOWN_SITE.fullmatch(name):
+        elif not (_KNOWN_SITE.fullmatch(name) or name.startswith(".syncthing.") or TaskId.parse(_stem(name))):
             unknown.append(path)
     for site in opened:
         for side in (SERVER, "site"):
@@ -94,6 +94,10 @@ def _names(exchange: ExchangeFolder, sites: list[SiteFolder]) -> Iterator[tuple[
                     yield place, entry.name
         except OSError:
             continue  # what this user may not list is told among the permissions
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".json")
 
 
 def _old_files(folder: Path, now: float) -> Iterator[tuple[str, int]]:

@@ -103,10 +103,7 @@ send_part() {
   mv "$stamps/now" "$stamps/last" 2>"$errors"
 }
 
-take_part() {
-  is_safe && mirror "$REMOTE" "$LOCAL" "$1" || return 1
-  for name in $SITES; do mkdir -p "$LOCAL/$name/$1"; done
-}
+take_part() { is_safe && mirror "$REMOTE" "$LOCAL" "$1"; }
 
 send_tasks() { send_part tasks; }
 
@@ -188,9 +185,9 @@ stop() {
 trap stop INT TERM HUP
 
 if [ "$SIDE" = server ]; then
-  first=send_about sent=tasks loops_of='send_tasks take_results'
+  first=send_about taken=results loops_of='send_tasks take_results'
 else
-  first=take_about sent=results loops_of='take_tasks send_results'
+  first=take_about taken=tasks loops_of='take_tasks send_results'
 fi
 
 # A filter for each part, that lets nothing else pass.
@@ -222,9 +219,10 @@ done
 works "$SIDE"
 
 rm -rf "$stamps"
-if [ $bucket = yes ]; then # which knows no empty folders, so that they would be removed at the other side
-  for name in $SITES; do : >"$LOCAL/$name/$sent/.keep"; done
-fi
+# No empty folders are sent, and a bucket has none. What is taken over must not go for that: this file is never carried.
+for name in $SITES; do
+  for part in $taken logs; do mkdir -p "$LOCAL/$name/$part" && : >"$LOCAL/$name/$part/.syncthing.fltui.keep"; done
+done
 for name in $loops_of; do
   loop "$name" &
   loops="$loops $!"

@@ -100,6 +100,6 @@ def test_a_link_in_place_of_the_script_is_not_followed(tmp_path: Path) -> None:
 def test_the_doctor_knows_the_files(tmp_path: Path) -> None:
     advised(tmp_path)
     site = ExchangeFolder(tmp_path).site("a")
-    (site.tasks / ".keep").touch()  # as the script makes it where all meet in a bucket
+    (site.results / ".syncthing.fltui.keep").touch()  # as the script makes it
     (found,) = leftovers(ExchangeFolder(tmp_path), [site, ExchangeFolder(tmp_path).site("b")], [site], 0.0)
     assert found.level is Level.OK, found.seen
