@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fltui.aggregation.filters import Filter
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_name, check_site
@@ -110,13 +112,13 @@ class FedJob:
         """
         if site_name != ALL_SITES:
             check_site(site_name)
-        if not isinstance(resource_spec, dict):
-            raise BadInputError(
-                f"job {self.name}: the resource_spec of {site_name} is {resource_spec!r:.80}, expected a dict"
-            )
+        try:
+            spec = msgspec.convert(msgspec.to_builtins(resource_spec), dict[str, Any])
+        except (msgspec.ValidationError, TypeError) as error:
+            raise BadInputError(f"job {self.name}: the resource_spec of {site_name} is no table: {error}") from error
         if site_name in self._resource_spec:
             raise BadInputError(f"job {self.name} has a resource_spec for {site_name} already")
-        self._resource_spec[site_name] = dict(resource_spec)
+        self._resource_spec[site_name] = spec
 
     def export_job(self, job_root: str | os.PathLike[str]) -> None:
         """Write the job as the folder ``<job_root>/<name>``.

@@ -84,7 +84,7 @@ class Started(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
     pid: int
 
 
-class Ended(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+class Ended(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True, omit_defaults=True):
     """The end of a process, which is gone with all of its group.
 
     Attributes:

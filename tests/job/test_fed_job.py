@@ -34,6 +34,22 @@ def test_one_executor_may_serve_all_sites(here: Path, tmp_path: Path) -> None:
     assert (found.min_clients, found.require_signatures) == (2, True)
 
 
+def test_what_a_site_needs_of_a_cluster_is_exported_and_loaded(here: Path, tmp_path: Path) -> None:
+    job = FedJob("hello")
+    job.to_server(FedAvg(num_clients=2))
+    job.to_clients(ScriptExecutor("train.py"))
+    job.add_resource_spec("north", {"GPU": 1, "nested": {"as": "others have it"}})
+    job.add_resource_spec("@ALL", {"GPU": 0.5})
+    job.export_job(tmp_path)
+    spec = {"north": {"GPU": 1, "nested": {"as": "others have it"}}, "@ALL": {"GPU": 0.5}}
+    assert load_job(tmp_path / "hello").resource_spec == spec
+    with pytest.raises(BadInputError, match="has a resource_spec for north already"):
+        job.add_resource_spec("north", {})
+    for wrong in (None, {1: 1}, {"GPU": object()}):
+        with pytest.raises(BadInputError, match="the resource_spec of south is no table"):
+            job.add_resource_spec("south", wrong)  # type: ignore[arg-type]  # that is the test
+
+
 def test_files_go_along_with_a_sites_script(here: Path, tmp_path: Path) -> None:
     (here / "data.csv").write_text("1,2\n")
     job = FedJob("hello")

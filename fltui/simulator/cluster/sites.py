@@ -41,6 +41,7 @@ class Sites:
         self._serving: dict[str, _Serving] = {}
         self._run = ""
         self._starts: Counter[str] = Counter()
+        self._results: set[asyncio.Task[Ended | str | None]] = set()
 
     async def check(self, needs: Iterable[Needs], folders: Mapping[str, Path]) -> None:
         """See `Processes.check`."""
@@ -88,7 +89,9 @@ class Sites:
             resources=dict(self._needs[site].resources) or None,
             pure=False,
         )
-        ended = asyncio.ensure_future(_result(future))
+        ended = asyncio.create_task(_result(future))
+        self._results.add(ended)
+        ended.add_done_callback(self._results.discard)
         try:
             await _first(ended, seated.gone, self._connection.lost)
             if ended.done() and ended.result() is None:
@@ -103,8 +106,7 @@ class Sites:
                 return found
             return Ended(site, 0, 0, f"worker {seat.address} on host {seat.host} could not run it: {found}")
         finally:
-            ended.cancel()
-            future.release()  # a task that is not done is taken back by that
+            future.release()  # a task that is not done is taken back by that, and its result is none
 
     async def signal(self, sites: list[str], sent: signal.Signals) -> None:
         """Send a signal to the sites' processes; a site that waits for a worker waits no longer."""

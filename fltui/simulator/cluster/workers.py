@@ -104,7 +104,7 @@ class Workers:
             sight: Sight | BaseException = (await asyncio.wait_for(found, _LOOK))[address]
         except TimeoutError:
             return BadInputError(f"it says nothing for {_LOOK:g} s, and may hang at a file server")
-        except (OSError, LookupError) as error:  # it is gone
+        except Exception as error:  # noqa: BLE001 - whatever it was, that worker cannot be used
             return error
         return sight
 

@@ -55,6 +55,11 @@ def files_of(folder: Path) -> set[str]:
     return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
 
 
+def test_what_a_site_needs_goes_along(tmp_path: Path) -> None:
+    job = replace(example(tmp_path), resource_spec={"north": {"num_of_gpus": 1}})
+    assert read(written(job, tmp_path) / "meta.json")["resource_spec"] == {"north": {"num_of_gpus": 1}}
+
+
 def test_sites_that_run_the_same_have_one_app(tmp_path: Path) -> None:
     folder = written(example(tmp_path, key_metric="loss", key_metric_goal="min"), tmp_path)
     assert read(folder / "meta.json") == {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ __all__ = [
     "TransferType",
     "evaluate",
     "get_config",
+    "get_data_path",
     "get_job_id",
     "get_seed",
     "get_site_name",
@@ -95,6 +97,11 @@ def log(key: str, value: float, data_type: str = "SCALAR", **kwargs: Any) -> Non
 def get_seed() -> int:
     """A seed for what the script draws in this round, after `receive`."""
     return seed_of(_SEED, get_site_name(), _round)
+
+
+def get_data_path() -> str:
+    """Where this site's data lies, as whoever runs nvflare there says in ``FLTUI_DATA``; empty if nobody does."""
+    return os.environ.get("FLTUI_DATA", "")
 
 
 def shutdown() -> None:
