@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_QUEUE, DEFAULT_RUNS, Exchange, RunName, Runs
+from fltui.cli.options import DEFAULT_EXCHANGE, DEFAULT_RUNS, Exchange, RunName, Runs, queue_place
 from fltui.console.config import Config, check, config_path, load_config
 from fltui.errors import BadInputError
 from fltui.run.folder import find_run
@@ -42,8 +42,7 @@ def open_console(runs: Path, exchange: Path, jobs: list[Path], run: RunFolder | 
     config = load_config(config_path())
     samples = [_SAMPLES] if _SAMPLES.is_dir() else []
     folders = [path.absolute() for path in (*jobs, *samples, *map(Path, config.jobs))]
-    queue = Path(os.environ.get("FLTUI_QUEUE") or config.queue or DEFAULT_QUEUE)
-    app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders, queue.absolute()), config, run)
+    app = ConsoleApp(Places(runs.absolute(), exchange.absolute(), folders, queue_place(config)), config, run)
     check(config, app.available_themes, _known_keys(config))
     app.run()
     if app.return_code:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from fltui.cli.options import say, say_json
-from fltui.errors import BadInputError
+from fltui.cli.service import printer, refuse_given, stop_on_signals
 
 if TYPE_CHECKING:
+    from fltui.server.dispatch.notices import Notice
     from fltui.server.dispatch.settings import Settings
-    from fltui.server.dispatch.telling import Told
 
 
 def check_alone(given: dict[str, bool]) -> None:
@@ -24,10 +22,13 @@ def check_alone(given: dict[str, bool]) -> None:
     Raises:
         BadInputError: something was.
     """
-    if wrong := [name for name, is_given in given.items() if is_given]:
-        raise BadInputError(
-            f"{wrong[0]} is for one job, and --queue serves many: give it to 'fltui queue submit JOB {wrong[0]} ...'"
-        )
+    refuse_given(
+        given,
+        lambda name: (
+            f"{name} is for one job, and --queue serves many: give it to "
+            f"'fltui queue submit JOB{'' if name == 'JOB' else f' {name} ...'}'"
+        ),
+    )
 
 
 def serve_queue(queue: Path, settings: Settings, *, as_json: bool) -> None:
@@ -41,18 +42,21 @@ def serve_queue(queue: Path, settings: Settings, *, as_json: bool) -> None:
     from fltui.queue.folder import QueueFolder
     from fltui.server.dispatch.dispatcher import Dispatcher
 
+    show = printer()
+
+    def tell(notice: Notice) -> None:
+        show(notice if as_json else notice.text)
+
     async def serve() -> tuple[int, Dispatcher]:
-        loop, code = asyncio.get_running_loop(), 0
-        dispatcher = Dispatcher(QueueFolder(queue.absolute()), settings, _printer(as_json=as_json))
+        code = 0
+        dispatcher = Dispatcher(QueueFolder(queue.absolute()), settings, tell)
 
         def stop(sent: signal.Signals) -> None:
             nonlocal code
             code = code or 128 + sent
             dispatcher.stop()
 
-        for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(sent) is not signal.SIG_IGN:  # as under `nohup`
-                loop.add_signal_handler(sent, stop, sent)
+        stop_on_signals(asyncio.get_running_loop(), stop)
         await dispatcher.run()
         return code, dispatcher
 
@@ -62,21 +66,3 @@ def serve_queue(queue: Path, settings: Settings, *, as_json: bool) -> None:
         code = cli.FAILED if counts.failed else cli.ABORTED
     if code:
         raise typer.Exit(code)
-
-
-def _printer(*, as_json: bool) -> Callable[[Told], None]:
-    """Prints as long as somebody takes it: a reader that goes away, or a full disk, does not stop the server."""
-    lost = False
-
-    def show(told: Told) -> None:
-        nonlocal lost
-        if not lost:
-            try:
-                if as_json:
-                    say_json(told)
-                else:
-                    say(told.text)
-            except OSError:
-                lost = True
-
-    return show

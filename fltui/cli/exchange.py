@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from fltui.cli.options import Json, say, say_json
 from fltui.errors import BadInputError
 from fltui.exchange.layout import SERVER, ExchangeFolder, check_site
-from fltui.exchange.publish import check_exchange, open_exchange, open_site
-from fltui.exchange.setup.advice import Advice, Setup
-from fltui.exchange.setup.carriers import Carrier, prepare
+from fltui.exchange.setup.carriers import Carrier
+
+if TYPE_CHECKING:
+    from fltui.exchange.setup.advice import Advice, Setup
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help=(
@@ -61,6 +60,12 @@ def init(
 
     Example: fltui exchange init /srv/fl/exchange --as clinic-a --for rclone --remote hub:fl/exchange
     """
+    import msgspec
+
+    from fltui.exchange.publish import check_exchange, open_exchange, open_site
+    from fltui.exchange.setup.advice import Advice, Setup
+    from fltui.exchange.setup.carriers import prepare
+
     names = _names(sites, side)
     if remote and carrier is not Carrier.RCLONE:
         raise BadInputError(f"--remote is for rclone: --for rclone --remote {remote}")
@@ -102,12 +107,14 @@ def _names(sites: str, side: str) -> tuple[str, ...]:
 
 def _say(setup: Setup, advice: Advice) -> None:
     what = "exchange" if setup.at_server else "folder of this site"
-    where = setup.exchange.root if setup.at_server else setup.exchange.site(setup.me).root
+    where = setup.exchange.root if setup.at_server else setup.exchange.site(setup.side).root
     say(f"{what} ready: {where}")
     if setup.at_server:
         say(f"  sites: {', '.join(setup.sites)}")
     for path in advice.written:
         say(f"  written: {path}")
+    import shutil
+
     width = min(shutil.get_terminal_size((_WIDEST, 24)).columns, _WIDEST)
     for note in advice.notes:
         _wrapped("  note: ", note, width)
@@ -124,6 +131,8 @@ def _say(setup: Setup, advice: Advice) -> None:
 
 
 def _wrapped(head: str, text: str, width: int) -> None:
+    import textwrap
+
     room = max(width - len(head), 40)
     first, *others = textwrap.wrap(text, room, break_on_hyphens=False, break_long_words=False) or [""]
     say(head + first)

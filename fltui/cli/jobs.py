@@ -15,7 +15,6 @@ import typer
 from fltui import __version__
 from fltui.cli.options import (
     DEFAULT_EXCHANGE,
-    DEFAULT_QUEUE,
     DEFAULT_RUNS,
     Exchange,
     JobCode,
@@ -25,6 +24,7 @@ from fltui.cli.options import (
     Runs,
     Watch,
     checked_nudge,
+    queue_place,
     say,
     say_json,
 )
@@ -34,8 +34,6 @@ from fltui.console.config import config_path
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_site
 from fltui.exchange.watch import WatchMode
-from fltui.job.find import open_job
-from fltui.job.folder import write_job
 
 
 class Reader(StrEnum):
@@ -118,6 +116,9 @@ def export(
 
     Example: fltui export sample_jobs/hello-fedavg-numpy /tmp/jobs
     """
+    from fltui.job.find import open_job
+    from fltui.job.folder import write_job
+
     with open_job(job, job_code=job_code) as (loaded, _):
         loaded.check_scripts()
         path, command = folder.absolute() / loaded.name, ""
@@ -147,7 +148,7 @@ def locate(runs: Runs = DEFAULT_RUNS, exchange: Exchange = DEFAULT_EXCHANGE, jso
         "package": str(Path(__file__).resolve().parent.parent),
         "runs": str(runs.absolute()),
         "exchange": str(exchange.absolute()),
-        "queue": str(Path(os.environ.get("FLTUI_QUEUE", DEFAULT_QUEUE)).absolute()),
+        "queue": str(queue_place()),
         "config": str(config_path()),
     }
     if json:

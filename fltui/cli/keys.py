@@ -17,6 +17,7 @@ from fltui.exchange.layout import SERVER
 from fltui.exchange.signing import check_key, fingerprint
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help=(

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue as queues
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from msgspec.structs import asdict, replace
 
 from fltui.cli.options import DEFAULT_QUEUE, JobCode, Json, say, say_json
-from fltui.errors import RunFailedError
+from fltui.errors import BadInputError, RunFailedError
+from fltui.exchange.manifest import LAST_STEP
 from fltui.exchange.watch import Backoff, Watcher
 from fltui.queue.changing import abort as abort_entry
 from fltui.queue.changing import delete as delete_entry
 from fltui.queue.documents import MOST_WAIT, Wishes
+from fltui.queue.entries import Entry, Standing, find_entry, read_entry, read_queue
 from fltui.queue.folder import EntryFolder, QueueFolder
 from fltui.queue.groups import chosen_sites, read_groups, wishes_for
-from fltui.queue.standing import Entry, Standing, find_entry, read_entry, read_queue
 
 _PATIENCE = 60.0
 """Seconds until an abort that the server does not carry out is an error."""
 
 app = typer.Typer(
+    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     help=(
@@ -40,13 +43,17 @@ Sites = Annotated[
     str | None,
     typer.Option(help="How many sites to wait for, or names of groups and sites: 3, or hospitals,site-7."),
 ]
-Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds, instead of the job's.")]
+Rounds = Annotated[int | None, typer.Option(min=1, max=LAST_STEP, help="Rounds, instead of the job's.")]
 Wait = Annotated[
     float | None, typer.Option(min=0, max=MOST_WAIT, help="Seconds to wait for sites, instead of the server's own.")
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="What all that is drawn begins from; 0 by default.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=LAST_STEP, help="What all that is drawn begins from; 0 by default.")
+]
 KeepResults = Annotated[bool | None, typer.Option("--keep-results", help="Keep what the sites sent.")]
-KeepModels = Annotated[int | None, typer.Option(min=1, help="How many of the newest models stay, beside the first.")]
+KeepModels = Annotated[
+    int | None, typer.Option(min=1, max=LAST_STEP, help="How many of the newest models stay, beside the first.")
+]
 
 
 @app.command()
@@ -122,7 +129,7 @@ def list_entries(queue: Queue = DEFAULT_QUEUE, json: Json = False) -> None:
     for fault in listing.faults.values():
         say(f"UNREADABLE: {fault}")
     if not folder.is_served() and any(entry.standing is not Standing.OVER for entry in listing.entries):
-        say(f"no server of this machine serves it: fltui server --queue {folder.root}")
+        say(f"no server of this machine serves it: {_serving(folder)}")
 
 
 @app.command()
@@ -154,7 +161,8 @@ def show(entry: EntryName, queue: Queue = DEFAULT_QUEUE, json: Json = False) -> 
         taking = "whoever comes" if found.claim.sites is None else ", ".join(found.claim.sites)
         say(f"  run {found.claim.run} with {taking}: {found.claim.root}")
         begun = (found.claim.root / "journal.jsonl").is_file()
-        say(f"  see it with: fltui show {found.claim.root}" if begun else "  it has not begun, or its folder is gone")
+        shown = f"see it with: fltui show {shlex.quote(str(found.claim.root))}"
+        say(f"  {shown if begun else 'it has not begun, or its folder is gone'}")
     say(f"  entry {found.folder.root}")
 
 
@@ -171,7 +179,7 @@ def abort(
     """
     folder = _folder(queue)
     found = find_entry(entry, folder)
-    over = abort_entry(folder, found.folder, reason)
+    over = abort_entry(folder, found.id, reason)
     if not over and folder.is_served():
         _wait_until_over(folder, found.folder)
         over = True
@@ -181,7 +189,7 @@ def abort(
         now = read_entry(found.folder)
         say(f"entry {found.id} ended: {now.status}{f': {now.reason}' if now.reason else ''}")
     else:
-        say(f"entry {found.id} is aborted as soon as its queue is served again: fltui server --queue {folder.root}")
+        say(f"entry {found.id} is aborted as soon as its queue is served again: {_serving(folder)}")
 
 
 @app.command()
@@ -191,16 +199,15 @@ def delete(entry: EntryName, queue: Queue = DEFAULT_QUEUE, json: Json = False) -
     Example: fltui queue delete last
     """
     folder = _folder(queue)
-    root = folder.root / entry
-    garbage = entry in read_queue(folder, with_runs=False).faults and root.is_dir()
-    found = folder.entry(entry) if garbage else find_entry(entry, folder).folder
-    run = None if garbage else read_entry(found).claim
-    delete_entry(folder, found)
-    stays = run.root if run is not None and run.root.is_dir() else None
+    is_garbage = entry in read_queue(folder, with_runs=False).faults
+    found = None if is_garbage else find_entry(entry, folder)
+    name, claim = (found.id, found.claim) if found is not None else (entry, None)
+    delete_entry(folder, name)
+    stays = claim.root if claim is not None and claim.root.is_dir() else None
     if json:
-        say_json({"entry": found.id, "deleted": True, "run_dir": str(stays) if stays else ""})
+        say_json({"entry": name, "deleted": True, "run_dir": str(stays) if stays else ""})
     else:
-        say(f"entry {found.id} is deleted{f'; its run stays: {stays}' if stays else ''}")
+        say(f"entry {name} is deleted{f'; its run stays: {stays}' if stays else ''}")
 
 
 def overview(entry: Entry) -> dict[str, Any]:
@@ -225,6 +232,11 @@ def overview(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _serving(queue: QueueFolder) -> str:
+    """The command that serves a queue."""
+    return f"fltui server --queue {shlex.quote(str(queue.root))}"
+
+
 def _folder(queue: Path) -> QueueFolder:
     return QueueFolder(queue.absolute())
 
@@ -239,7 +251,11 @@ def _changed(
     keep_results: bool | None,
     keep_models: int | None,
 ) -> Wishes:
-    """Wishes with those that were given on the command line."""
+    """Wishes with those that were given on the command line.
+
+    Raises:
+        BadInputError: they cannot be meant.
+    """
     given = {
         "rounds": rounds,
         "wait": wait,
@@ -251,7 +267,10 @@ def _changed(
     if sites is not None:
         named = wishes_for(sites, read_groups(folder.groups))
         changes |= {"sites": named.sites, "groups": named.groups, "count": named.count}
-    return replace(wishes, **changes)
+    try:
+        return msgspec.convert(asdict(replace(wishes, **changes)), Wishes)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"the options cannot be used: {error}") from error
 
 
 def _say_submitted(queue: QueueFolder, folder: EntryFolder, *, as_json: bool) -> None:
@@ -264,7 +283,7 @@ def _say_submitted(queue: QueueFolder, folder: EntryFolder, *, as_json: bool) ->
     text = wishes.sites_text + (f" ({', '.join(named)})" if wishes.groups else "")
     say(f"entry {entry.id} waits in {queue.root}{f', for {text}' if text else ''}")
     if not queue.is_served():
-        say(f"no server of this machine serves it: fltui server --queue {queue.root}")
+        say(f"no server of this machine serves it: {_serving(queue)}")
 
 
 def _wait_until_over(queue: QueueFolder, folder: EntryFolder) -> None:
@@ -310,8 +329,3 @@ def _what(entry: Entry) -> str:
     sites = entry.about.wishes.sites_text
     parts = [f"for {sites}" if sites else "", f"run {entry.claim.run}" if entry.claim else "", entry.reason]
     return "; ".join(filter(None, parts))
-
-
-def queue_from(configured: str) -> None:
-    """Let the commands use the queue of the config file, unless the environment names another."""
-    os.environ.setdefault("FLTUI_QUEUE", configured or str(DEFAULT_QUEUE))

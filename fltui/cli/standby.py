@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 
 import msgspec
 import typer
 from msgspec.structs import replace
 
-from fltui.cli.options import say
+from fltui.cli.service import printer, refuse_given, stop_on_signals
 from fltui.client.config import ClientConfig
 from fltui.errors import BadInputError
 
@@ -31,22 +30,19 @@ def stand_by(config: ClientConfig, jobs: Path, given: dict[str, bool]) -> None:
     """
     from fltui.standby.standby import Standby
 
-    if wrong := [name for name, is_given in given.items() if is_given]:
-        raise BadInputError(f"{wrong[0]} is for one script; with --jobs each job says it for itself")
+    refuse_given(given, lambda name: f"{name} is for one script; with --jobs each job says it for itself")
     config = replace(config, status_every=_seconds(os.environ.get("FLTUI_STATUS_EVERY", "0")))
 
     async def serve() -> signal.Signals | None:
-        loop, told = asyncio.get_running_loop(), None
-        standby = Standby(config, jobs.absolute(), _say)
+        told = None
+        standby = Standby(config, jobs.absolute(), printer())
 
         def stop(sent: signal.Signals) -> None:
             nonlocal told
             told = told or sent
             standby.stop(sent)
 
-        for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(sent) is not signal.SIG_IGN:  # as under `nohup`
-                loop.add_signal_handler(sent, stop, sent)
+        stop_on_signals(asyncio.get_running_loop(), stop)
         await standby.run()
         return told
 
@@ -59,8 +55,3 @@ def _seconds(text: str) -> float:
         return msgspec.convert({"status_every": text}, ClientConfig, strict=False).status_every
     except msgspec.ValidationError as error:
         raise BadInputError(f"FLTUI_STATUS_EVERY is {text!r}, expected seconds") from error
-
-
-def _say(text: str) -> None:
-    say(text)
-    sys.stdout.flush()

@@ -7,15 +7,20 @@ from typing import Annotated, get_args
 import typer
 
 from fltui.cli.options import DEFAULT_RUNS, Json, RunName, Runs, say, say_json
-from fltui.errors import BadInputError, RunFailedError
+from fltui.cli.tracked import say_trouble, targets_of
+from fltui.errors import BadInputError, FltuiError, RunFailedError
 from fltui.run.folder import find_run
-from fltui.tracking.records import ModelChoice
+from fltui.tracking.environment import VARIABLE
 
 
 def track(
     run: RunName,
     to: Annotated[
-        list[str] | None, typer.Option(help="tensorboard:DIR, mlflow:DIR or mlflow:URI; may be given again.")
+        list[str] | None,
+        typer.Option(
+            metavar="TARGET",
+            help=f"tensorboard:DIR, mlflow:DIR or mlflow:URI; may be given again. Or {VARIABLE}, one a line.",
+        ),
     ] = None,
     runs: Runs = DEFAULT_RUNS,
     models: Annotated[
@@ -25,6 +30,7 @@ def track(
     once: Annotated[
         bool, typer.Option("--once", help="Tell what there is, and do not wait for the run's end.")
     ] = False,
+    beside: Annotated[bool, typer.Option("--beside", hidden=True)] = False,  # started with a run, for nobody to see
     json: Json = False,
 ) -> None:
     """Tell experiment trackers of a run: one that is on as it goes, one that is over at once.
@@ -34,16 +40,29 @@ def track(
     Example: fltui track last --to tensorboard:tb --to mlflow:mlruns
     """
     from fltui.tracking.follow import track as track_run
-    from fltui.tracking.targets import FORMS, parse_target
+    from fltui.tracking.records import ModelChoice
+    from fltui.tracking.targets import FORMS
 
-    if not to:
+    targets = targets_of(to, "--to")
+    if not targets:
         raise BadInputError(f"--to is missing; it says where a run is tracked: {FORMS}")
     choice = next((known for known in get_args(ModelChoice) if known == models), None)
     if choice is None:
         raise BadInputError(f"--models is {models!r}, expected one of: {', '.join(get_args(ModelChoice))}")
-    targets = list(dict.fromkeys(map(parse_target, to)))
     folder = find_run(run, runs.absolute())
-    told = track_run(folder, targets, models=choice, experiment=experiment, follow=not once)
+    try:
+        # The process of the run reads it, and puts it into the run's log.
+        say_failed = say if beside else None
+        told = track_run(folder, targets, models=choice, experiment=experiment, follow=not once, say_failed=say_failed)
+    except FltuiError as error:
+        if not beside:
+            raise
+        say(str(error))
+        say_trouble(folder, targets, str(error))
+        raise typer.Exit(1) from error
+    if told.failed and beside:
+        say_trouble(folder, targets, "; ".join(told.failed.values()))
+        raise typer.Exit(1)
     state = told.end.state.value if told.end else "not ended"
     for target in targets:
         failed = told.failed.get(target.text, "")

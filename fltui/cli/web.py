@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,6 +39,9 @@ def web(
     """
     if find_spec("textual_serve") is None:
         raise BadInputError("the console in a browser needs textual-serve: pip install 'fltui[web]'")
+    import asyncio
+    import socket
+
     from fltui.console.config import config_path, load_config
     from fltui.web.guard import guard_for
     from fltui.web.server import Settings, serve

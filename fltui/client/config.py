@@ -48,7 +48,7 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         mapped: a task's files are written by nobody once they are there, so `receive` gives arrays that lie in them
             and not in memory; what the script writes into an array stays in the script.
         filters: a site's configuration in a job folder, ``config_fed_client.json``, whose filters are to be used.
-        nudge: the sync engine that is told of what is published, see `fltui.exchange.nudge`; empty for none.
+        nudge: what carries the exchange and is told of what is published, see `fltui.exchange.nudge`; empty for none.
         status_every: least seconds between two writings of the site's status; if 0, as often as is usual.
         data: where this site's data lies; empty if nobody said.
     """

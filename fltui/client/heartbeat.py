@@ -12,7 +12,7 @@ import time
 
 from fltui.exchange.layout import PROTOCOL, SiteFolder
 from fltui.exchange.manifest import SiteActivity, Status, encode
-from fltui.exchange.nudge import NoNudge
+from fltui.exchange.nudge import NoNudge, Nudge
 from fltui.exchange.publish import end_turns, replace_in_turns
 
 TICK = 1.0
@@ -22,7 +22,7 @@ _SOONEST = 0.5
 """Seconds between two writings while rounds fly by: the status is for people, the results are for the server."""
 
 _NUDGED = 5.0
-"""Seconds after which a sync engine is told of the status again. Syncthing rests for a quarter of a second after all
+"""Seconds after which a carrier is told of the status again. Syncthing rests for a quarter of a second after all
 that it has sent, and a result would have to wait for it."""
 
 
@@ -43,7 +43,7 @@ class Heartbeat:
         site: SiteFolder,
         run: str,
         every: float = 0.0,
-        nudge: NoNudge | None = None,
+        nudge: Nudge | None = None,
         state: SiteActivity = "starting",
         reason: str = "",
     ) -> None:
@@ -108,6 +108,6 @@ class Heartbeat:
                 replace_in_turns(
                     encode(status), self._site.status, self._site.staging("site"), self._session, self._counter
                 )
-        if self._nudge.on and time.monotonic() - self._nudged >= _NUDGED:
+        if time.monotonic() - self._nudged >= _NUDGED:
             self._nudged = time.monotonic()
-            self._nudge.published(self._site.status, self._site.logs)
+            self._nudge.status(self._site)

@@ -256,7 +256,7 @@ class Session:
             self._results.put_manifest(task_id, self._identity.encode(result))
 
         self.persist(publish, f"the result of round {task.round}")
-        self._nudge.published(self.site.results, self.site.metrics(self.run))
+        self._nudge.result(self.site, self.run)
         self._results.answered(task_id)
         if params and self._filters is not None and (epsilon := self._filters.spent(task)) is not None:
             self.log_value("epsilon", epsilon, "METRIC")

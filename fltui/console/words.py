@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fltui.exchange.manifest import SiteActivity
-from fltui.queue.standing import Standing
+from fltui.queue.entries import Standing
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
 

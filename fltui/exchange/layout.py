@@ -36,7 +36,7 @@ _TASK_ID = re.compile(
     r"(?P<run>[A-Za-z0-9][A-Za-z0-9._-]{0,99})\.r(?P<round>\d{4,9})\.(?P<name>[a-z][a-z0-9_]{0,31})\.a(?P<attempt>\d{2,6})",
     re.ASCII,
 )
-_RUN_STAMP = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]+$", re.ASCII)
+_RUN_STAMP = re.compile(r"-(\d{8}T\d{6}Z)-[0-9a-f]+\Z", re.ASCII)
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 _SLUG_LENGTH = 100
 
@@ -94,6 +94,21 @@ def job_of(run: str) -> str | None:
     """The name of the job inside a run id; None for a foreign id."""
     found = _RUN_STAMP.search(run)
     return run[: found.start()] if found and _NAME.fullmatch(run[: found.start()]) else None
+
+
+LONGEST_RUN = 100
+"""Characters of the longest run id."""
+
+
+def check_run_id(run: str) -> str:
+    """Return `run` if it is an id such as `new_run_id` gives.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    if job_of(run) is None or len(run) > LONGEST_RUN:
+        raise BadInputError(f"run id {run[:120]!r} cannot be used: expected a job's name, a UTC time and a random part")
+    return run
 
 
 END = "end"

@@ -11,12 +11,16 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
+_FLAGS = os.O_RDWR
+for _flag in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
+    _FLAGS |= getattr(os, _flag, 0)
+
 _TRIES = 20
 _PAUSE = 0.005
 
 
 def hold(path: Path) -> int | None:
-    """Lock `path` for this process, making it if need be.
+    """Lock `path` for this process, making it if need be; a symbolic link there leads nobody elsewhere.
 
     Returns:
         A descriptor that must stay open; None where the file system has no locks.
@@ -28,7 +32,7 @@ def hold(path: Path) -> int | None:
     if sys.platform == "win32":
         return None
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, _FLAGS | os.O_CREAT, 0o644)
         for left in reversed(range(_TRIES)):
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,7 +47,7 @@ def hold(path: Path) -> int | None:
             else:
                 break
         with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(fd), path.stat()):
+            if os.path.samestat(os.fstat(fd), path.lstat()):
                 return fd
         os.close(fd)  # it was let go and removed meanwhile
 
@@ -61,7 +65,7 @@ def is_held(path: Path) -> bool:
     if sys.platform == "win32":
         return False
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, _FLAGS)
     except OSError:
         return False
     try:

@@ -1,6 +1,6 @@
-"""Nudges: telling a sync engine at once that something was published, which it would see by itself seconds later.
+"""Nudges: telling what carries an exchange at once that something was published, which it would see seconds later.
 
-They are a hint. A run with an engine that does not answer is a slower one, and no other; so nobody waits for them.
+They are a hint. A run with a carrier that does not answer is a slower one, and no other; so nobody waits for them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fltui.errors import BadInputError
 from fltui.exchange.watch import Backoff
 
 if TYPE_CHECKING:
+    from fltui.exchange.layout import SiteFolder
     from fltui.exchange.syncthing import Syncthing
 
 SYNCTHING = "syncthing"
@@ -24,43 +25,70 @@ _PATIENCE = 0.5
 """Seconds to wait for the end of a look through a folder; it goes on without anybody waiting."""
 
 _FAREWELL = 2.0
-"""Seconds that `Nudge.close` waits for nudges that are still to be given."""
+"""Seconds that `SyncthingNudge.close` waits for nudges that are still to be given."""
 
 _RELEARN = 10.0
-"""Least seconds between two questions for the folders that an engine shares, where one is not among them."""
+"""Least seconds between two questions for the folders that it shares, where one is not among them."""
 
 _MOST = 10_000
 """Paths that wait to be told of; who is behind by more has a thread that does not get anywhere."""
 
+_ITSELF = "Syncthing"
+"""What trouble with all of it is remembered by."""
 
-_ENGINE = "Syncthing"
-"""What trouble with it is remembered by."""
 
+class Nudge(Protocol):
+    """Who is told of what was published. Nothing here waits; where nobody is to be told, nothing costs anything.
 
-class NoNudge:
-    """Nobody is told: all machines mount the exchange, or what carries it looks by itself."""
+    Attributes:
+        on: somebody is told.
+    """
 
-    on = False
+    on: bool
 
-    def published(self, *paths: Path) -> None:
-        """Something was published there."""
+    def task(self, site: SiteFolder) -> None:
+        """The server has published for a site: a task, or the end of a run."""
+
+    def result(self, site: SiteFolder, run: str) -> None:
+        """A site has published a result, and what its script has logged before."""
+
+    def status(self, site: SiteFolder) -> None:
+        """A site has written its status, and what its script has printed."""
 
     def close(self) -> None:
         """End."""
 
 
-class Nudge(NoNudge):
-    """Tells a Syncthing in a thread of its own, which it is given work at the first `published`.
+class NoNudge:
+    """Nobody is told: all machines mount the exchange, or what carries it looks by itself. See `Nudge`."""
+
+    on = False
+
+    def task(self, site: SiteFolder) -> None:
+        """Nothing."""
+
+    def result(self, site: SiteFolder, run: str) -> None:
+        """Nothing."""
+
+    def status(self, site: SiteFolder) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class SyncthingNudge:
+    """Tells a Syncthing in a thread of its own, which begins with the first thing that is published. See `Nudge`.
 
     Args:
-        engine: which one.
+        syncthing: which one.
         told: called from that thread with a sentence when nudges do not get through, once, and when they do again.
     """
 
     on = True
 
-    def __init__(self, engine: Syncthing, told: Callable[[str], None]) -> None:
-        self._engine = engine
+    def __init__(self, syncthing: Syncthing, told: Callable[[str], None]) -> None:
+        self._syncthing = syncthing
         self._told = told
         self._changed = threading.Condition()
         self._waiting: dict[Path, None] = {}
@@ -71,7 +99,19 @@ class Nudge(NoNudge):
         self._folders: dict[Path, str] = {}
         self._learnt = -_RELEARN
         self._trouble: dict[str, str] = {}
-        """What was told and is not over: of the engine, or of a path."""
+        """What was told and is not over: of all of it, or of a path."""
+
+    def task(self, site: SiteFolder) -> None:
+        """See `Nudge`."""
+        self.published(site.tasks)
+
+    def result(self, site: SiteFolder, run: str) -> None:
+        """See `Nudge`."""
+        self.published(site.results, site.metrics(run))
+
+    def status(self, site: SiteFolder) -> None:
+        """See `Nudge`."""
+        self.published(site.status, site.logs)
 
     def published(self, *paths: Path) -> None:
         """Something was published in these folders, or these files have changed. Returns at once."""
@@ -123,7 +163,7 @@ class Nudge(NoNudge):
         try:
             wanted = self._by_folder(paths)
         except NoAnswerError as error:
-            self._say_trouble(_ENGINE, str(error))
+            self._say_trouble(_ITSELF, str(error))
             return paths
         failed: list[Path] = []
         for folder, below in wanted.items():
@@ -131,22 +171,22 @@ class Nudge(NoNudge):
                 self._scan(folder, below)
             except NoAnswerError as error:
                 self._learnt, self._folders = -_RELEARN, {}  # its configuration may have changed
-                self._say_trouble(_ENGINE, str(error))
+                self._say_trouble(_ITSELF, str(error))
                 failed += below.values()
         if wanted and not failed:
-            self._say_over(_ENGINE)
+            self._say_over(_ITSELF)
         return failed
 
     def _scan(self, folder: str, below: dict[str, Path]) -> None:
         from fltui.exchange.syncthing import BusyError
 
         try:
-            self._engine.scan(folder, [] if "" in below else list(below), _PATIENCE)
+            self._syncthing.scan(folder, [] if "" in below else list(below), _PATIENCE)
         except BusyError:
-            self._engine.ping()  # it has much to look through, or is stopped altogether
+            self._syncthing.ping()  # it has much to look through, or is stopped altogether
 
     def _by_folder(self, paths: list[Path]) -> dict[str, dict[str, Path]]:
-        """The folders of the engine that hold the paths: the id of each, and what to look through below it."""
+        """The shared folders that hold the paths: the id of each, and what to look through below it."""
         real = {path: Path(os.path.realpath(path)) for path in paths}
         if not all(self._folder_of(one) for one in real.values()) and self._learnt + _RELEARN <= time.monotonic():
             self._learn()
@@ -166,14 +206,14 @@ class Nudge(NoNudge):
         return found
 
     def _folder_of(self, path: Path) -> Path | None:
-        """The innermost of the engine's folders that holds a path."""
+        """The innermost of the shared folders that holds a path."""
         return next((one for one in (path, *path.parents) if one in self._folders), None)
 
     def _learn(self) -> None:
         from fltui.exchange.syncthing import BusyError, NoAnswerError
 
         try:
-            self._folders = self._engine.folders()
+            self._folders = self._syncthing.folders()
         except BusyError as error:
             raise NoAnswerError(str(error)) from error
         self._learnt = time.monotonic()
@@ -188,20 +228,20 @@ class Nudge(NoNudge):
             self._told(f"nudges of {what} get through again")
 
 
-def open_nudge(text: str, told: Callable[[str], None]) -> NoNudge:
-    """What tells the engine that a person has named.
+def open_nudge(text: str, told: Callable[[str], None]) -> Nudge:
+    """What tells the carrier that a person has named.
 
     Args:
         text: as in ``--nudge``, or what `check_nudge` has made of it, which is taken as it is: a run can be resumed
-            where there is no such engine any more, and says so. Empty for none.
-        told: see `Nudge`.
+            where there is no such carrier any more, and says so. Empty for none.
+        told: see `SyncthingNudge`.
 
     Raises:
-        BadInputError: there is no such engine, or this user cannot use it.
+        BadInputError: there is no such carrier, or this user cannot use it.
     """
     if not text:
         return NoNudge()
-    return Nudge(_engine(text, check=False), told)
+    return SyncthingNudge(_syncthing(text, check=False), told)
 
 
 def check_nudge(text: str, exchange: Path) -> tuple[str, str]:
@@ -212,32 +252,32 @@ def check_nudge(text: str, exchange: Path) -> tuple[str, str]:
         exchange: the exchange folder.
 
     Returns:
-        The text with the place of the engine's configuration in it, for processes with another environment; and a
+        The text with the place of the carrier's configuration in it, for processes with another environment; and a
         sentence that warns if they would not get through now.
 
     Raises:
-        BadInputError: there is no such engine, or this user cannot use it.
+        BadInputError: there is no such carrier, or this user cannot use it.
     """
     if not text:
         return "", ""
     from fltui.exchange.syncthing import BusyError, NoAnswerError
 
-    engine = _engine(text, check=True)
-    named = f"{SYNCTHING}:{engine.home}"
+    syncthing = _syncthing(text, check=True)
+    named = f"{SYNCTHING}:{syncthing.home}"
     try:
-        shared = engine.folders()
+        shared = syncthing.folders()
     except (NoAnswerError, BusyError) as error:
         return named, f"no nudge for now: {error}"
     root = Path(os.path.realpath(exchange))
     if any(root == one or root in one.parents or one in root.parents for one in shared):
         return named, ""
     return named, (
-        f"no nudge for now: Syncthing of {engine.home} shares nothing of {exchange}; 'fltui exchange init' says what "
-        "to share"
+        f"no nudge for now: Syncthing of {syncthing.home} shares nothing of {exchange}; 'fltui exchange init' says "
+        "what to share"
     )
 
 
-def _engine(text: str, *, check: bool) -> Syncthing:
+def _syncthing(text: str, *, check: bool) -> Syncthing:
     name, _, home = text.partition(":")
     if name != SYNCTHING:
         raise BadInputError(

@@ -1,4 +1,4 @@
-"""Opening a file where others may have put something else that would hold the reader up, or lead him elsewhere."""
+"""Opening and reading a file where others may have put something else, to hold a reader up or lead him elsewhere."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ class NotPlainError(OSError):
         super().__init__(errno.EINVAL, "it is not a plain file", str(path))
 
 
+class TooLargeError(OSError):
+    """It has more bytes than it may have."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(errno.EFBIG, f"it has more than {limit} bytes, the most it may have", str(path))
+
+
 def open_plain(path: Path, *, follow: bool = False) -> int:
     """A descriptor to read a file with; what is none holds nobody up. A hard link is a file like any other.
 
@@ -41,6 +48,46 @@ def open_plain(path: Path, *, follow: bool = False) -> int:
             raise NotPlainError(path) from error
         raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise NotPlainError(path)
+    return fd
+
+
+def read_plain(path: Path, limit: int, *, follow: bool = False) -> bytes:
+    """The whole of a small file.
+
+    Args:
+        path: the file.
+        limit: the most bytes that it may have; of a larger one no more is read.
+        follow: see `open_plain`.
+
+    Raises:
+        NotPlainError: it is no plain file.
+        TooLargeError: it has more than `limit` bytes.
+        OSError: it cannot be read.
+    """
+    with open(open_plain(path, follow=follow), "rb") as file:
+        found = file.read(limit + 1)
+    if len(found) > limit:
+        raise TooLargeError(path, limit)
+    return found
+
+
+def open_to_append(path: Path) -> int:
+    """A descriptor to append to a file with, which is made where it is missing; what is none leads nobody elsewhere.
+
+    Raises:
+        NotPlainError: it is no plain file, or has a second name.
+        OSError: it cannot be opened.
+    """
+    try:
+        fd = os.open(path, _FLAGS | os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError as error:
+        if error.errno in _OTHER_THINGS:
+            raise NotPlainError(path) from error
+        raise
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         os.close(fd)
         raise NotPlainError(path)
     return fd

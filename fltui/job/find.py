@@ -15,19 +15,22 @@ from fltui.job.scratch import scratch_folder
 
 
 @contextmanager
-def open_job(path: Path, runner: Runner = in_own_python, *, job_code: bool = False) -> Iterator[tuple[Job, Handover]]:
+def open_job(
+    path: Path, runner: Runner = in_own_python, *, job_code: bool = False, scripts: bool = True
+) -> Iterator[tuple[Job, Handover]]:
     """The job at `path`. The files it points to exist as long as the context lasts.
 
     Args:
         path: of a job script, a job folder, or a folder that holds one.
         runner: runs a job script.
         job_code: a job folder's own code may run; that of a job script has run by then.
+        scripts: a job script may run; else `path` has to be a job folder.
 
     Raises:
         BadInputError: there is no job, more than one, or it cannot be loaded.
     """
-    place = find_job(path)
-    if place.is_dir():
+    place = find_job(path) if scripts else path
+    if place.is_dir() or not scripts:
         job = load_job(place, job_code=job_code)
         yield job, Handover(job.name)
         return

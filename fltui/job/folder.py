@@ -24,6 +24,7 @@ from fltui.exchange.durable import sync_folder, sync_tree
 from fltui.exchange.layout import array_files, check_name
 from fltui.exchange.manifest import MALFORMED
 from fltui.exchange.npy import map_array, write_array
+from fltui.exchange.plain import read_plain
 from fltui.job import registry
 from fltui.job.code import NO_CODE, Code, has_module
 from fltui.job.component import Part, ServerComponent
@@ -38,6 +39,9 @@ _SERVER = "server"
 _ALL = "@ALL"
 _SERVER_CONFIG = "config_fed_server.json"
 _CLIENT_CONFIG = "config_fed_client.json"
+
+_LARGEST = 1 << 24
+"""Bytes of the largest document of a job: others may have written it."""
 
 
 class _Meta(msgspec.Struct):
@@ -385,7 +389,7 @@ def _write_json(document: msgspec.Struct, path: Path) -> None:
 
 def _read_json(path: Path, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_plain(path, _LARGEST, follow=True), type=kind)
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
     except MALFORMED as error:

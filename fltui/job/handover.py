@@ -13,6 +13,7 @@ import msgspec
 
 from fltui.errors import BadInputError
 from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.said import last_sentence
 from fltui.job.folder import write_job
 from fltui.job.job import Job
 
@@ -92,12 +93,11 @@ def job_of_script(script: Path, folder: Path, runner: Runner = in_own_python) ->
     ran = runner(script, {_DESK: str(folder)})
     said = ran.said.strip()
     if ran.code == 2 and said.startswith("error: "):
-        raise BadInputError(f"job script {script}: {said.splitlines()[-1].removeprefix('error: ')}")
+        raise BadInputError(f"job script {script}: {last_sentence(said, said)}")
     if said:
         print(said, file=sys.stderr)  # noqa: T201
     if ran.code:
-        last = said.splitlines()[-1] if said else f"exit code {ran.code}"
-        raise BadInputError(f"job script {script} failed: {last}")
+        raise BadInputError(f"job script {script} failed: {last_sentence(said, f'exit code {ran.code}')}")
     try:
         note = msgspec.json.decode((folder / "handover.json").read_bytes(), type=Handover)
     except FileNotFoundError as error:

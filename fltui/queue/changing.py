@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from fltui.errors import BadInputError
 from fltui.queue.documents import AbortRequest, EntryEnd
+from fltui.queue.entries import Entry, Standing, read_entry
 from fltui.queue.folder import EntryBusyError, EntryFolder, QueueFolder
-from fltui.queue.standing import Entry, Standing, read_entry
 from fltui.run.control import LONGEST_REASON
 
 
-def abort(queue: QueueFolder, folder: EntryFolder, reason: str = "asked for") -> bool:
+def abort(queue: QueueFolder, entry_id: str, reason: str = "asked for") -> bool:
     """End an entry. One that waits never starts; for one that runs this asks the server, which ends its run.
+
+    Args:
+        queue: the queue.
+        entry_id: the entry's id.
+        reason: why.
 
     Returns:
         Whether it is over already; else the server has to hear of it.
@@ -20,6 +25,7 @@ def abort(queue: QueueFolder, folder: EntryFolder, reason: str = "asked for") ->
     """
     if len(reason) > LONGEST_REASON:
         raise BadInputError(f"the reason has {len(reason)} characters; {LONGEST_REASON} are the most")
+    folder = queue.named(entry_id)
     try:
         try:
             with folder.held():
@@ -38,12 +44,17 @@ def abort(queue: QueueFolder, folder: EntryFolder, reason: str = "asked for") ->
     return False
 
 
-def delete(queue: QueueFolder, folder: EntryFolder) -> None:
-    """Remove an entry that waits or is over, or what is none; its run stays.
+def delete(queue: QueueFolder, entry_id: str) -> None:
+    """Remove an entry that waits or is over, or a folder that is none; its run stays.
+
+    Args:
+        queue: the queue.
+        entry_id: the entry's id.
 
     Raises:
         BadInputError: it runs, or cannot be removed.
     """
+    folder = queue.named(entry_id)
     try:
         if not folder.root.is_dir() or folder.root.is_symlink():
             raise BadInputError(f"{folder.root} is not an entry of the queue")

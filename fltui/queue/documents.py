@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
 
-from fltui.errors import BadInputError, ExchangeError
-from fltui.exchange.layout import check_name, check_site
-from fltui.exchange.manifest import LAST_STEP, MALFORMED, RunOutcome
-from fltui.exchange.npy import read_bytes
-from fltui.exchange.plain import NotPlainError, open_plain
-from fltui.run.control import LONGEST_REASON
+from fltui.errors import BadInputError
+from fltui.exchange.layout import check_name, check_run_id, check_site
+from fltui.exchange.manifest import LAST_STEP, MALFORMED, RunOutcome, encode
+from fltui.exchange.plain import NotPlainError, read_plain
+from fltui.run.control import Reason
 
-_LARGEST = 1 << 18
-"""Bytes of the largest document that is read; that of thousands of sites has room."""
+LARGEST = 1 << 18
+"""Bytes of the largest document; that of thousands of sites has room."""
 
 MOST_WAIT = 30 * 86400.0
 """Seconds of the longest wait for sites that may be asked for."""
 
-Reason = Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)]
 Text = Annotated[str, msgspec.Meta(max_length=200)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=LAST_STEP)]
 
@@ -91,9 +88,12 @@ class EntryAbout(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``claim.json``: the run that the server chose for an entry, written before anything of it is started.
 
+    It tells people where the run is. Whoever may write in the queue may have written it, so the server itself goes to
+    no other folder than its own.
+
     Attributes:
         run: its id.
-        runs: the folder of run folders.
+        runs: the folder of run folders, its whole path.
         sites: who may take part; None for whoever comes.
     """
 
@@ -102,8 +102,11 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     sites: list[str] | None = None
 
     def __post_init__(self) -> None:
-        if not self.run or self.run != Path(self.run).name or self.run.startswith("."):
-            raise BadInputError(f"run id {self.run[:80]!r} cannot be used")
+        check_run_id(self.run)
+        if "\0" in self.runs or not Path(self.runs).is_absolute():
+            raise BadInputError(f"folder of runs {self.runs[:80]!r} cannot be used: expected a whole path")
+        for site in self.sites or []:
+            check_site(site)
 
     @property
     def root(self) -> Path:
@@ -132,29 +135,42 @@ class AbortRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 _T = TypeVar("_T", bound=msgspec.Struct)
 
 
-def read_document(path: Path, kind: type[_T]) -> _T:
+def check_document(document: msgspec.Struct) -> None:
+    """Make sure that what is to be written can be read again.
+
+    Raises:
+        BadInputError: it cannot: a value is out of bounds, or all of it is too large.
+    """
+    kind = type(document).__name__
+    try:
+        data = encode(document)
+        msgspec.json.decode(data, type=type(document))
+    except (*MALFORMED, OverflowError) as error:
+        raise BadInputError(f"{kind} cannot be written: {error}") from error
+    if len(data) > LARGEST:
+        raise BadInputError(f"{kind} cannot be written: it takes {len(data)} bytes, and {LARGEST} are the most")
+
+
+def read_document(path: Path, kind: type[_T], most: int = LARGEST) -> _T:
     """Read one of them.
+
+    Args:
+        path: the file.
+        kind: what it has to be.
+        most: bytes that it may have.
 
     Raises:
         FileNotFoundError: it is not there.
         BadInputError: it cannot be read or is not what it has to be; the sentence names the file.
     """
     try:
-        fd = open_plain(path)
+        return msgspec.json.decode(read_plain(path, most), type=kind)
     except FileNotFoundError:
         raise
     except NotPlainError as error:
         raise BadInputError(f"{path} is not a plain file") from error
     except OSError as error:
         raise BadInputError(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        data = read_bytes(fd, _LARGEST, str(path))
-    except ExchangeError as error:
-        raise BadInputError(str(error)) from error
-    finally:
-        os.close(fd)
-    try:
-        return msgspec.json.decode(data, type=kind)
     except MALFORMED as error:
         raise BadInputError(f"{path} is malformed: {error}") from error
     except BadInputError as error:

@@ -7,12 +7,16 @@ DIR/<entry-id>/job/           the job
 DIR/<entry-id>/claim.json     the run that the server chose for it, before it started anything
 DIR/<entry-id>/abort.json     a person wants it to end
 DIR/<entry-id>/end.json       it is over
+DIR/<entry-id>/stderr.log     what the process of its run said
 DIR/<entry-id>/lock           held by the server that runs it, and by whoever changes it
+
+Several people write in it, and the server. So of what lies there no link is followed, and nothing is waited for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -25,9 +29,12 @@ from pathlib import Path
 import msgspec
 
 from fltui.errors import BadInputError
-from fltui.exchange.durable import make_folder, sync_folder
+from fltui.exchange.durable import make_folder, naming, sync_folder
 from fltui.exchange.lock import hold, is_held
+from fltui.exchange.outage import AWAY, DISK_FULL
+from fltui.exchange.plain import open_to_append
 from fltui.exchange.publish import put_document
+from fltui.queue.documents import check_document
 
 INCOMING = "incoming"
 
@@ -35,6 +42,15 @@ _OWN = {INCOMING, "groups.json", "lock", "bell", "README", "README.md", "README.
 """Names in a queue that are no entries."""
 
 _DELETED = ".deleted-"
+
+_TROUBLE = DISK_FULL | AWAY | {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
+
+
+def is_trouble(error: OSError) -> bool:
+    """Whether what failed for one entry is trouble for all of the queue, which passes: a full disk, a share that is
+    away, a system that has no room for one more process. What else there is, a file that is somebody else's or a folder
+    where a file should be, is that entry's own."""
+    return error.errno in _TROUBLE
 
 
 class EntryBusyError(BadInputError):
@@ -88,12 +104,17 @@ class EntryFolder:
         return self.root / "stderr.log"
 
     def put(self, document: msgspec.Struct, path: Path) -> None:
-        """Write one of its documents, so that it survives a power cut.
+        """Write one of its documents, so that it survives a power cut and can be read by whoever shares the entry.
 
         Raises:
+            BadInputError: it could not be read again.
             OSError: it cannot be written.
         """
-        put_document(document, path, self.root, durable=True)
+        check_document(document)
+        with naming(path):
+            put_document(document, path, self.root, durable=True)
+            if self.root.stat().st_mode & stat.S_IWGRP:
+                let_group(path)
 
     def hold(self) -> int | None:
         """Hold the entry for this process.
@@ -134,7 +155,7 @@ class EntryFolder:
         aside = self.root.with_name(f"{_DELETED}{self.id}-{secrets.token_hex(4)}")
         self.root.rename(aside)
         sync_folder(aside.parent)
-        shutil.rmtree(aside)
+        _remove_tree(aside)
 
 
 @dataclass(frozen=True)
@@ -167,6 +188,16 @@ class QueueFolder:
         """The entry of that id."""
         return EntryFolder(self.root / name)
 
+    def named(self, name: str) -> EntryFolder:
+        """`entry`, for a name that somebody gave.
+
+        Raises:
+            BadInputError: no entry of the queue can have it.
+        """
+        if not name or name in _OWN or name.startswith(".") or Path(name).name != name or "\0" in name:
+            raise BadInputError(f"{name[:120]!r} is no entry of queue {self.root}")
+        return self.entry(name)
+
     def entries(self) -> list[EntryFolder]:
         """All entries, by id, and whatever else lies there and should not: who reads it will say so.
 
@@ -188,7 +219,7 @@ class QueueFolder:
     def ring(self) -> None:
         """Tell the server that there is something to look at. It is a hint: the server looks by itself, too."""
         with contextlib.suppress(OSError):
-            self.bell.write_bytes(b"")
+            os.close(open_to_append(self.bell))
             self.share(self.bell)
 
     def share(self, path: Path) -> None:
@@ -197,19 +228,24 @@ class QueueFolder:
         Raises:
             OSError: it is not there.
         """
-        if self.root.stat().st_mode & stat.S_IWGRP:
-            with contextlib.suppress(PermissionError):  # somebody else made it
-                path.chmod(stat.S_IMODE(path.stat().st_mode) | stat.S_IWGRP)
+        if self._is_shared:
+            let_group(path, write=True)
 
     def share_entry(self, folder: EntryFolder) -> None:
-        """`share` a new entry with its lock, which each of them has to open.
+        """`share` a new entry with its lock, which each of them has to open; the server has to read all of it.
 
         Raises:
             OSError: it cannot be made.
         """
-        folder.lock.touch()
-        for path in (folder.root, folder.lock):
-            self.share(path)
+        os.close(open_to_append(folder.lock))
+        if self._is_shared:
+            for place, _, files in os.walk(folder.root):
+                for path in (Path(place), *(Path(place) / name for name in files)):
+                    let_group(path, write=path in (folder.root, folder.lock))
+
+    @property
+    def _is_shared(self) -> bool:
+        return bool(self.root.stat().st_mode & stat.S_IWGRP)
 
     def make(self) -> None:
         """Make what is missing of it.
@@ -219,22 +255,50 @@ class QueueFolder:
         """
         try:
             make_folder(self.root, durable=True)
-            self.incoming.mkdir(exist_ok=True)
-            self.share(self.incoming)
+            if not self.incoming.is_symlink():  # of which the server says that it takes nothing in from there
+                self.incoming.mkdir(exist_ok=True)
+                self.share(self.incoming)
         except OSError as error:
             raise BadInputError(f"queue {self.root} cannot be used: {error.strerror} ({error.filename})") from error
         if not os.access(self.root, os.W_OK):
             raise BadInputError(f"queue {self.root} is read-only for this user")
 
     def tidy(self) -> None:
-        """Remove what processes that were killed left of entries that were being made or deleted.
-
-        Raises:
-            OSError: it cannot be removed.
-        """
+        """Remove what processes that were killed left of entries that were being made or deleted."""
         for aside in self.root.glob(f"{_DELETED}*"):
-            shutil.rmtree(aside, ignore_errors=True)  # somebody may be at it
+            with contextlib.suppress(OSError):  # somebody may be at it
+                _remove_tree(aside)
         for lock in self.root.glob(".new-*.lock"):
             if not is_held(lock):
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-                lock.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is somebody else's
+                    _remove_tree(lock.with_suffix(""))
+                with contextlib.suppress(OSError):
+                    lock.unlink()
+
+
+def let_group(path: Path, *, write: bool = False) -> None:
+    """Let the group read a file or folder of this user, or write it, too. What is somebody else's stays as it is.
+
+    Raises:
+        OSError: it is not there.
+    """
+    flags = os.O_RDONLY
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"):
+        flags |= getattr(os, name, 0)
+    with contextlib.suppress(PermissionError):
+        fd = os.open(path, flags)
+        try:
+            found = os.fstat(fd)
+            is_folder = stat.S_ISDIR(found.st_mode)
+            more = stat.S_IRGRP | (stat.S_IWGRP if write else 0) | (stat.S_IXGRP if is_folder else 0)
+            if (is_folder or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)) and found.st_mode & more != more:
+                os.chmod(fd, stat.S_IMODE(found.st_mode) | more)  # noqa: PTH101 - what is open, whatever its name is
+        finally:
+            os.close(fd)
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except RecursionError as error:
+        raise OSError(errno.ELOOP, "it is nested too deep to be removed here", str(folder)) from error

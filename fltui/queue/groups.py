@@ -5,23 +5,31 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
 
 import msgspec
 
-from fltui.errors import BadInputError, ExchangeError
-from fltui.exchange.layout import check_name, check_site
-from fltui.exchange.manifest import MALFORMED
-from fltui.exchange.npy import read_bytes
-from fltui.exchange.plain import open_plain
-from fltui.job.folder import named_sites
-from fltui.queue.documents import Wishes
+from fltui.errors import BadInputError
+from fltui.exchange.layout import SERVER, check_name, check_site
+from fltui.exchange.manifest import LAST_STEP, MALFORMED
+from fltui.exchange.plain import read_plain
+from fltui.queue.documents import Wishes, read_document
 
 _LARGEST = 1 << 20
+"""Bytes of ``groups.json``, and of what a job says of itself."""
+
+_ALL = "@ALL"
+_NUMBER = re.compile(r"-?[0-9]{1,100}")
 _EXAMPLE = '{"hospitals": ["site-1", "site-2"]}'
 
 Groups = dict[str, list[str]]
+
+
+class _Meta(msgspec.Struct):
+    """``meta.json`` of a job, as far as it says for whom that is."""
+
+    deploy_map: dict[str, list[str]]
 
 
 class NoSuchGroupError(BadInputError):
@@ -35,27 +43,21 @@ def read_groups(path: Path) -> Groups:
         BadInputError: it cannot be read, or is malformed.
     """
     try:
-        fd = open_plain(path, follow=True)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise BadInputError(f"groups {path} cannot be read: {error.strerror}") from error
-    try:
-        groups = msgspec.json.decode(read_bytes(fd, _LARGEST, str(path)), type=Groups)
+        groups = msgspec.json.decode(read_plain(path, _LARGEST, follow=True), type=Groups)
         for name, sites in groups.items():
             check_name(name, "group")
             for site in sites:
                 check_site(site)
             if not sites:
                 raise BadInputError(f"group {name} has no sites")
-    except ExchangeError as error:
-        raise BadInputError(f"groups {error}") from error
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise BadInputError(f"groups {path} cannot be read: {error.strerror}") from error
     except MALFORMED as error:
         raise BadInputError(f"groups {path} is malformed, expected such as {_EXAMPLE}: {error}") from error
     except BadInputError as error:
         raise BadInputError(f"groups {path}: {error}") from error
-    finally:
-        os.close(fd)
     return groups
 
 
@@ -85,7 +87,23 @@ def taking_part(wishes: Wishes, groups: Groups, job: Path) -> list[str] | None:
     Raises:
         BadInputError: there is no such group, or the job folder is broken.
     """
-    return chosen_sites(wishes, groups) or named_sites(job) or None
+    return chosen_sites(wishes, groups) or _named_sites(job / "meta.json") or None
+
+
+def _named_sites(meta: Path) -> list[str]:
+    """The sites that a job names; none where it is for whoever comes.
+
+    Raises:
+        BadInputError: it cannot be read, or is malformed.
+    """
+    try:
+        targets = {site for sites in read_document(meta, _Meta, _LARGEST).deploy_map.values() for site in sites}
+    except FileNotFoundError as error:
+        raise BadInputError(f"{meta} is not there") from error
+    try:
+        return sorted(check_site(site) for site in targets - {SERVER, _ALL})
+    except BadInputError as error:
+        raise BadInputError(f"{meta}: {error}") from error
 
 
 def wishes_for(text: str | None, groups: Groups) -> Wishes:
@@ -99,10 +117,11 @@ def wishes_for(text: str | None, groups: Groups) -> Wishes:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:
         raise BadInputError("--sites is empty; give a number, or names of groups and sites: 3, or hospitals,site-3")
-    if len(words) == 1 and words[0].lstrip("-").isdigit():
-        if int(words[0]) < 1:
-            raise BadInputError(f"--sites is {words[0]}, expected at least 1")
-        return Wishes(count=int(words[0]))
+    if len(words) == 1 and _NUMBER.fullmatch(words[0]):
+        count = int(words[0])
+        if not 1 <= count <= LAST_STEP:
+            raise BadInputError(f"--sites is {words[0]}, expected 1 to {LAST_STEP}")
+        return Wishes(count=count)
     return Wishes(
         groups=[word for word in words if word in groups], sites=[word for word in words if word not in groups]
     )

@@ -18,9 +18,10 @@ from fltui.errors import BadInputError
 from fltui.exchange.durable import sync_folder, sync_tree
 from fltui.exchange.layout import check_name, job_of, new_run_id
 from fltui.job.folder import load_job
+from fltui.queue.copying import check_plain
 from fltui.queue.documents import EntryAbout, Wishes, read_document
-from fltui.queue.folder import QueueFolder
-from fltui.queue.submitting import check_plain, check_wishes, next_order, utc_now
+from fltui.queue.folder import INCOMING, QueueFolder, is_trouble
+from fltui.queue.submitting import check_wishes, next_order, utc_now
 
 SETTLED = 2.0
 """Seconds for which a folder has looked the same when it is taken in."""
@@ -57,22 +58,13 @@ class Incoming:
         self._job_code = job_code
         self._now = now
         self._seen: dict[str, _Seen] = {}
-        self.faults: dict[str, str] = {}
-        """Name to one sentence about what is there and is no job."""
+        self._faults: dict[str, str] = {}
+        self._stuck: dict[str, str] = {}
 
-    def finish_taken(self) -> list[str]:
-        """Go on with what another server was just taking in; the ids of the entries.
-
-        Raises:
-            BadInputError, OSError: it cannot be.
-        """
-        found = []
-        for folder in sorted(self._queue.root.glob(f"{_TAKEN}*")):
-            if (folder / "job").is_dir():
-                found.append(self._become_entry(folder))
-            else:
-                folder.rmdir()
-        return found
+    @property
+    def faults(self) -> dict[str, str]:
+        """Name to one sentence about what is there and is no job, or cannot be taken in."""
+        return {**self._faults, **self._stuck}
 
     def look(self) -> tuple[list[str], float | None]:
         """Look at what is there.
@@ -84,15 +76,11 @@ class Incoming:
         Raises:
             OSError: it cannot be read, or an entry not be made: the disk is full.
         """
-        try:
-            names = sorted(name for name in os.listdir(self._queue.incoming) if not name.startswith("."))  # noqa: PTH208 - names
-        except FileNotFoundError:
-            self._queue.incoming.mkdir(exist_ok=True)
-            names = []
+        made, left = self._finish_taken(), None
+        names = self._names()
         for gone in self._seen.keys() - set(names):
             del self._seen[gone]
-            self.faults.pop(gone, None)
-        made, left = [], None
+            self._faults.pop(gone, None)
         for name in names:
             seen = self._look_at(name)
             if seen.refused:
@@ -103,6 +91,47 @@ class Incoming:
             elif taken := self._take(name, seen):
                 made.append(taken)
         return made, left
+
+    def _names(self) -> list[str]:
+        """What people have put there."""
+        if self._queue.incoming.is_symlink():
+            self._stuck[INCOMING] = f"{self._queue.incoming} is a link; nothing is taken in from elsewhere"
+            return []
+        try:
+            return sorted(name for name in os.listdir(self._queue.incoming) if not name.startswith("."))  # noqa: PTH208 - names
+        except FileNotFoundError:
+            self._queue.incoming.mkdir(exist_ok=True)
+        except (NotADirectoryError, PermissionError) as error:
+            self._stuck[INCOMING] = f"{self._queue.incoming} cannot be read: {error.strerror}"
+        return []
+
+    def _finish_taken(self) -> list[str]:
+        """Go on with what was just being taken in when a disk was full, or another server was killed.
+
+        Returns:
+            The ids of the entries.
+
+        Raises:
+            OSError: as that of `look`.
+        """
+        self._stuck.clear()
+        return [entry for folder in sorted(self._queue.root.glob(f"{_TAKEN}*")) if (entry := self._finish(folder))]
+
+    def _finish(self, folder: Path) -> str | None:
+        """The id of the entry that was made of a folder; None where none can be."""
+        try:
+            if job_of(folder.name.removeprefix(_TAKEN)) is None or folder.is_symlink() or not folder.is_dir():
+                raise BadInputError(f"{folder} is nothing that a server has begun to take in")
+            if (folder / "job").is_dir():
+                return self._become_entry(folder)
+            folder.rmdir()
+        except BadInputError as error:
+            self._stuck[folder.name] = str(error)
+        except OSError as error:
+            if is_trouble(error):
+                raise
+            self._stuck[folder.name] = f"{folder} cannot be taken in: {error.strerror} ({error.filename})"
+        return None
 
     def _look_at(self, name: str) -> _Seen:
         path, looks = self._queue.incoming / name, object()
@@ -116,7 +145,7 @@ class Incoming:
         seen = self._seen.get(name)
         if seen is None or seen.looks != looks:
             seen = self._seen[name] = _Seen(looks, self._now())
-            self.faults.pop(name, None)
+            self._faults.pop(name, None)
         if fault and not seen.refused:
             self._refuse(name, seen, fault)
         return seen
@@ -139,12 +168,13 @@ class Incoming:
             folder.rmdir()
             if isinstance(error, FileNotFoundError):
                 return None  # its owner took it away
-            if not isinstance(error, PermissionError):
+            if is_trouble(error):
                 raise
-            self._refuse(name, seen, f"{path} cannot be taken: it belongs to somebody else; use 'fltui queue submit'")
+            why = "it belongs to somebody else" if isinstance(error, PermissionError) else error.strerror
+            self._refuse(name, seen, f"{path} cannot be taken: {why}; use 'fltui queue submit'")
             return None
         del self._seen[name]
-        return self._become_entry(folder)
+        return self._finish(folder)
 
     def _checked(self, path: Path) -> str:
         """The name of a job that can be loaded. One with code of its own is loaded by the process that runs it alone,
@@ -164,8 +194,14 @@ class Incoming:
         return job.name
 
     def _become_entry(self, folder: Path) -> str:
+        """Make an entry of what lies in a folder for it already.
+
+        Raises:
+            BadInputError, OSError: it cannot be.
+        """
         entry = self._queue.entry(folder.name.removeprefix(_TAKEN))
         job = job_of(entry.id) or "job"
+        check_plain(folder / "job")
         about = EntryAbout(order=next_order(self._queue), job=job, submitted=utc_now(), by="incoming/")
         sync_tree(folder / "job")
         taken = self._queue.entry(folder.name)
@@ -178,4 +214,4 @@ class Incoming:
 
     def _refuse(self, name: str, seen: _Seen, fault: str) -> None:
         seen.refused = True
-        self.faults[name] = fault
+        self._faults[name] = fault

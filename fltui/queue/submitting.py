@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import os
 import shutil
 import socket
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +20,11 @@ from fltui.exchange.lock import hold, let_go
 from fltui.job.find import open_job
 from fltui.job.folder import write_job
 from fltui.job.job import Job
+from fltui.queue.copying import copy_plain
 from fltui.queue.documents import EntryAbout, Wishes
+from fltui.queue.entries import Entry, read_queue
 from fltui.queue.folder import EntryFolder, QueueFolder
 from fltui.queue.groups import Groups, chosen_sites, read_groups
-from fltui.queue.standing import Entry, read_queue
-
-_MOST_FILES = 100_000
-"""Files of a job folder that was put there by hand."""
 
 
 def submit(queue: QueueFolder, path: Path, wishes: Wishes, *, job_code: bool = False) -> EntryFolder:
@@ -66,8 +62,7 @@ def clone(queue: QueueFolder, entry: Entry, changes: Wishes | None = None) -> En
     """
     wishes = entry.about.wishes if changes is None else changes
     with _new_entry(queue, entry.about.job) as folder:
-        check_plain(entry.folder.job)
-        shutil.copytree(entry.folder.job, folder.job)
+        copy_plain(entry.folder.job, folder.job)
         sync_tree(folder.job)
         about = _about(queue, entry.about.job, wishes)
         folder.put(replace(about, clone_of=entry.id), folder.about)
@@ -102,32 +97,6 @@ def _check_spelling(site: str, groups: Groups) -> None:
         near = get_close_matches(site, sorted(groups), n=1, cutoff=0.75)
         if near:
             raise BadInputError(f"there is no group {site!r} in groups.json; did you mean {near[0]!r}?")
-
-
-def check_plain(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
-    """Make sure that a folder holds plain files and folders only: what else there is could hold up who reads it.
-
-    Returns:
-        What it looks like: place, size, inode and time of every file. It changes while somebody still copies.
-
-    Raises:
-        BadInputError: it holds something else, or too much.
-    """
-    looks = []
-    for place, folders, files in os.walk(folder, onerror=_refuse):
-        for name in (*folders, *files):
-            path = Path(place) / name
-            found = path.lstat()
-            if not (stat.S_ISDIR(found.st_mode) or stat.S_ISREG(found.st_mode)):
-                raise BadInputError(f"{path} is neither a plain file nor a folder; a job holds nothing else")
-            looks.append((str(path), found.st_size, found.st_ino, found.st_mtime_ns))
-        if len(looks) > _MOST_FILES:
-            raise BadInputError(f"{folder} holds more than {_MOST_FILES} files")
-    return tuple(sorted(looks))
-
-
-def _refuse(error: OSError) -> None:
-    raise BadInputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _about(queue: QueueFolder, job: str, wishes: Wishes) -> EntryAbout:

@@ -16,6 +16,7 @@ import msgspec
 from fltui.errors import BadInputError
 from fltui.exchange.layout import check_site
 from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.plain import read_plain
 from fltui.exchange.publish import put_document
 from fltui.run.folder import RunFolder
 
@@ -91,12 +92,12 @@ def clear_requests(control: Path) -> None:
 
 
 def take_requests(control: Path) -> list[AnyRequest]:
-    """Take every request that is there, by name; a file that is none is removed, and nothing comes of it."""
+    """Take every request that is there, by name; what is none is removed where it is a file, and nothing comes of
+    it."""
     found = []
     for path in sorted(control.glob("*.json")):
         with contextlib.suppress(*MALFORMED, BadInputError, OSError):
-            if path.is_file() and path.stat().st_size <= _LARGEST:
-                found.append(_decoder.decode(path.read_bytes()))
+            found.append(_decoder.decode(read_plain(path, _LARGEST)))
         with contextlib.suppress(OSError):
             path.unlink()
     return found

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from fltui.errors import BadInputError
 from fltui.exchange.durable import make_folder, sync_folder
-from fltui.exchange.layout import new_run_id, run_stamp
+from fltui.exchange.layout import check_run_id, new_run_id, run_stamp
 from fltui.exchange.lock import hold, is_held
+from fltui.run.events import AnyEvent
 from fltui.run.journal import read_events, read_journal
 from fltui.run.state import RunState, fold
 
@@ -98,6 +100,29 @@ class RunFolder:
         """
         return fold(read_journal(self.journal))
 
+    def events(self) -> Iterator[Iterator[AnyEvent]]:
+        """The events that are new, look after look without an end; the first look is at all there are.
+
+        What a look gives has to be taken before the next one.
+
+        Raises:
+            BadInputError: the journal is missing or broken.
+        """
+        with self._readable(), self.journal.open("rb") as file:
+            while True:
+                yield self._new_events(file)
+
+    def _new_events(self, file: BinaryIO) -> Iterator[AnyEvent]:
+        with self._readable():
+            yield from read_events(file, str(self.journal))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BadInputError(f"journal {self.journal} cannot be read: {error.strerror}") from error
+
     def states(self) -> Iterator[RunState]:
         """The state as it is now, again and again for who waits for a change: every look reads only what is new.
 
@@ -106,13 +131,9 @@ class RunFolder:
         Raises:
             BadInputError: the journal is missing or broken.
         """
-        try:
-            with self.journal.open("rb") as file:
-                state = RunState()
-                while True:
-                    yield fold(read_events(file, str(self.journal)), state)
-        except OSError as error:
-            raise BadInputError(f"journal {self.journal} cannot be read: {error.strerror}") from error
+        state = RunState()
+        for events in self.events():
+            yield fold(events, state)
 
     def is_alive(self) -> bool:
         """Whether an engine on this machine holds the run; False where the file system has no locks."""
@@ -136,43 +157,81 @@ class RunFolder:
                 os.close(fd)
 
 
-def create_run(runs: Path, job_name: str, *, run_id: str = "", durable: bool = False) -> RunFolder:
+def create_run(runs: Path, job_name: str, *, durable: bool = False) -> RunFolder:
     """A new run folder with a new id.
 
     Args:
         runs: the folder of run folders.
         job_name: the first part of the id.
-        run_id: the id that was chosen before; what a server left there that died before the run began is removed.
         durable: let it survive a power cut; what is in it is for those who write it.
 
     Raises:
-        BadInputError: it cannot be made, or the run has begun already.
+        BadInputError: it cannot be made.
     """
     while True:
-        folder = RunFolder(runs / (run_id or new_run_id(job_name)))
+        folder = RunFolder(runs / new_run_id(job_name))
         try:
-            if run_id and folder.root.is_dir():
-                _check_not_begun(folder)
-                shutil.rmtree(folder.root)
-            make_folder(runs, durable=durable)
-            folder.root.mkdir()
-            for part in (folder.models, folder.store, folder.logs, folder.control):
-                part.mkdir()
-            if durable:
-                sync_folder(folder.root)
-                sync_folder(runs)
+            _make(folder, durable=durable)
         except FileExistsError:
             if not runs.is_dir():
                 raise BadInputError(f"runs folder {runs} is not a folder") from None
             continue
         except OSError as error:
-            raise BadInputError(f"runs folder {runs} cannot be used: {error.strerror} ({error.filename})") from error
+            raise _unusable(runs, error) from error
         return folder
 
 
+def create_chosen_run(runs: Path, run: str, *, durable: bool = False) -> RunFolder:
+    """The folder of a run whose id was chosen before. What a server left there that died before it began is removed.
+
+    Args:
+        runs: the folder of run folders.
+        run: the id.
+        durable: see `create_run`.
+
+    Raises:
+        BadInputError: it is no id of a run, the run has begun already, something else lies there, or it cannot be made.
+    """
+    folder = RunFolder(runs / check_run_id(run))
+    try:
+        if folder.root.is_symlink() or folder.root.exists():
+            _check_not_begun(folder)
+            shutil.rmtree(folder.root)
+        _make(folder, durable=durable)
+    except OSError as error:
+        raise _unusable(runs, error) from error
+    return folder
+
+
+def _make(folder: RunFolder, *, durable: bool) -> None:
+    runs = folder.root.parent
+    make_folder(runs, durable=durable)
+    folder.root.mkdir()
+    for part in (folder.models, folder.store, folder.logs, folder.control):
+        part.mkdir()
+    if durable:
+        sync_folder(folder.root)
+        sync_folder(runs)
+
+
+def _unusable(runs: Path, error: OSError) -> BadInputError:
+    return BadInputError(f"runs folder {runs} cannot be used: {error.strerror} ({error.filename})")
+
+
 def _check_not_begun(folder: RunFolder) -> None:
+    """Make sure that nothing is lost with a folder: it holds what there is before the first event, and nothing else."""
+    if folder.root.is_symlink() or not folder.root.is_dir():
+        raise BadInputError(f"run {folder.run} cannot begin: {folder.root} is there already, and is not a folder")
     if folder.is_alive() or (folder.journal.is_file() and folder.state().run):
         raise BadInputError(f"run {folder.run} has begun already; 'fltui resume {folder.run}' goes on with it")
+    parts = (folder.job, folder.journal, folder.models, folder.store, folder.scratch, folder.logs, folder.control)
+    known = {part.name for part in (*parts, folder.lock, folder.metrics)}
+    for path in sorted(folder.root.iterdir()):
+        if path.name not in known and not path.name.startswith("."):
+            raise BadInputError(
+                f"run {folder.run} cannot begin: its folder holds {path.name}, which no server has left there; "
+                f"move {folder.root} away"
+            )
 
 
 def list_runs(runs: Path, *, broken: bool = False) -> Iterator[RunFolder]:

@@ -31,11 +31,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
         seed: what everything that is drawn begins from: who is asked, and what the scripts draw.
         job_code: the job's own code may run at the server, without which its parts cannot be made.
         wait: seconds to wait for sites, at the start and when one is lost, where they can come back.
-        engine: where the scripts of a simulated run are processes: ``local``, ``dask`` for a cluster that is started for
-            the run, or the address of a Dask scheduler.
+        engine: where the scripts of a simulated run are processes: ``local``, ``dask`` for a cluster that is started
+            for the run, or the address of a Dask scheduler.
         workers: how many workers that cluster has; None for as many as there are processors.
         site_data: where the data of a site lies, by the site's name; the script is told.
-        nudge: the sync engine that is told of what is published, see `fltui.exchange.nudge`; empty for none.
+        nudge: what carries the exchange and is told of what is published, see `fltui.exchange.nudge`; empty for none.
     """
 
     watch: WatchMode = WatchMode.AUTO

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, SiteFolder, TaskId, running
 from fltui.exchange.manifest import End, RunOutcome
-from fltui.exchange.nudge import NoNudge
+from fltui.exchange.nudge import NoNudge, Nudge
 from fltui.exchange.outage import has_room
 from fltui.exchange.publish import open_tasks
 from fltui.exchange.signing import NOBODY, Identity
@@ -26,7 +26,7 @@ class Ends:
     """
 
     def __init__(
-        self, exchange: ExchangeFolder, identity: Identity, *, durable: bool, nudge: NoNudge | None = None
+        self, exchange: ExchangeFolder, identity: Identity, *, durable: bool, nudge: Nudge | None = None
     ) -> None:
         self._nudge = nudge or NoNudge()
         self._exchange = exchange
@@ -47,7 +47,7 @@ class Ends:
             try:
                 _write_end(site, last, "FINISHED:COMPLETED", "", self._identity, durable=self._durable)
                 self._completed.add(name)
-                self._nudge.published(site.tasks)
+                self._nudge.task(site)
             except OSError:
                 if not has_room(site.root.parent, 1 << 16):
                     raise
@@ -78,7 +78,7 @@ class Ends:
         folder = self._exchange.site(site)
         told = put_end(folder, last, outcome, reason, self._identity, durable=self._durable)
         if told:
-            self._nudge.published(folder.tasks)
+            self._nudge.task(folder)
         return told
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fltui.errors import RunFailedError
 from fltui.exchange.layout import ExchangeFolder, TaskId
-from fltui.exchange.nudge import NoNudge
+from fltui.exchange.nudge import NoNudge, Nudge
 from fltui.exchange.signing import Identity
 from fltui.exchange.watch import Backoff
 from fltui.job.job import Job
@@ -69,7 +69,7 @@ class RunFederation:
     wait: Callable[[float], Awaitable[set[str]]]
     accepted: Callable[[str], None]
     identity: Identity
-    nudge: NoNudge = field(default_factory=NoNudge)
+    nudge: Nudge = field(default_factory=NoNudge)
     going_on: int | None = None
     round: Round | None = None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fltui.exchange.layout import ExchangeFolder, TaskId
-from fltui.exchange.nudge import NoNudge
+from fltui.exchange.nudge import NoNudge, Nudge
 from fltui.exchange.signing import NOBODY, Identity
 from fltui.run.events import Event
 from fltui.server.roster import Roster
@@ -61,4 +61,4 @@ class RoundPlace:
     seed: int = 0
     identity: Identity = NOBODY
     spare: dict[str, TaskId] = field(default_factory=dict)
-    nudge: NoNudge = field(default_factory=NoNudge)
+    nudge: Nudge = field(default_factory=NoNudge)

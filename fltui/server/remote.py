@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder, SiteFolder
 from fltui.exchange.manifest import Status
+from fltui.exchange.silence import SILENCE, patience, with_gap
 from fltui.exchange.watch import Backoff
 from fltui.run.options import RunMode
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
-
-SILENCE = 30.0
-"""Seconds without any change of its status after which a site is lost."""
-
-LONGEST_SILENCE = 300.0
-"""The most, where a site's status comes seldom: twice as long as it took the last times, then."""
-
-_GAPS = 2
-"""How many times that is: one pause is no pace."""
 
 LOOK = 0.25
 """Seconds between two looks at the sites' statuses."""
@@ -48,7 +40,8 @@ class _Seen:
     """What was last seen of a site, by this process's monotonic clock; no status where it is only known to be asked.
 
     `alive` tells that the words before these were of the same script, `gaps` how many seconds lay between its last
-    words that were seen: what carries them may be slow. `answers` is how many that count it had given.
+    words that were seen: what carries them may be slow. `answers` is how many that count it had given, the last one at
+    `answered`: a sign of life, too, which may be carried faster than words, but no measure of their pace.
     """
 
     status: Status | None
@@ -57,18 +50,23 @@ class _Seen:
     alive: bool = False
     gaps: tuple[float, ...] = ()
     answers: int = 0
+    answered: float = 0.0
+
+    def is_silent(self, now: float) -> bool:
+        """Whether there was no sign of it for too long."""
+        return now - max(self.at, self.answered) > self.silence
 
     @property
     def silence(self) -> float:
         """Seconds without a sign after which the site is lost."""
-        return min(max(SILENCE, 2 * min(self.gaps)), LONGEST_SILENCE) if len(self.gaps) == _GAPS else SILENCE
+        return patience(self.gaps, SILENCE)
 
     def next(self, status: Status, now: float) -> _Seen:
         """The same when its status has changed."""
         if self.status is None or status.session != self.status.session:
-            return _Seen(status, now, fresh=True, answers=self.answers)
-        gaps = (*self.gaps, now - self.at)[-_GAPS:]
-        return _Seen(status, now, fresh=True, alive=True, gaps=gaps, answers=self.answers)
+            return replace(self, status=status, at=now, fresh=True, alive=False, gaps=())
+        gaps = with_gap(self.gaps, now - self.at)
+        return replace(self, status=status, at=now, fresh=True, alive=True, gaps=gaps)
 
 
 @dataclass
@@ -210,6 +208,7 @@ class RemoteSites:
             # Who was not listened to has not been silent: the process was stopped, or sat out an outage.
             for seen in self._seen.values():
                 seen.at += now - self._looked
+                seen.answered += now - self._looked
         self._looked = now
         folders = [self._exchange.site(name) for name in self._names] or self._exchange.sites()
         for folder in folders:
@@ -229,10 +228,8 @@ class RemoteSites:
             elif (status.session, status.counter) != (seen.status.session, seen.status.counter):
                 self._seen[folder.name] = seen = seen.next(status, now)
         if seen is not None and seen.answers != roster.answers[folder.name]:
-            # An answer is a sign of life, too: it may be carried faster than a status.
-            seen.answers = roster.answers[folder.name]
-            seen.at = now
-        if seen is not None and now - seen.at > seen.silence:
+            seen.answers, seen.answered = roster.answers[folder.name], now
+        if seen is not None and seen.is_silent(now):
             if seen.fresh or folder.name in self._asked:
                 roster.lose(folder.name, f"not heard of for {seen.silence:g} s", silent=True)
             return

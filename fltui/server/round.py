@@ -239,7 +239,7 @@ class Round:
                 with open_tasks(folder) as tasks:
                     self._publish_model(tasks, folder)
                     tasks.put_manifest(task_id, manifest, durable=place.durable)
-                place.nudge.published(folder.tasks)
+                place.nudge.task(folder)
             except OSError as error:
                 if self._is_outage(error):
                     raise

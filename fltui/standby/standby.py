@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +64,9 @@ class Standby:
 
     def __init__(self, config: ClientConfig, jobs: Path, say: Callable[[str], None]) -> None:
         if not jobs.is_dir():
-            raise BadInputError(f"folder of jobs {jobs} does not exist; 'fltui export JOB {jobs}' puts a job there")
+            raise BadInputError(
+                f"folder of jobs {jobs} does not exist; 'fltui export JOB {shlex.quote(str(jobs))}' puts a job there"
+            )
         exchange = ExchangeFolder(Path(config.exchange))
         if not exchange.root.is_dir() and not exchange.root.parent.is_dir():
             raise BadInputError(f"exchange folder {exchange.root} does not exist, nor does the folder it would be in")
@@ -163,7 +166,10 @@ class Standby:
     # What comes.
 
     async def _look(self) -> None:
-        """Serve the run of the newest task that waits for an answer, if there is one."""
+        """Serve the run of the newest task that waits for an answer, if there is one.
+
+        A share may go away between any two looks at it; then all is as it was, and looked at again.
+        """
         try:
             there = self._vetting.published("")
             if self._away:
@@ -172,11 +178,13 @@ class Standby:
                 self._hints.renew()
                 self._hints.follow(asyncio.get_running_loop(), lambda _: self._moved.set())
                 there = self._vetting.published("")  # what has come before there were hints again
+            await self._look_through(there)
         except OSError as error:
             if not self._away:
                 self._away = True
                 self._say(f"the exchange folder is away: {error.strerror} ({error.filename}); waiting")
-            return
+
+    async def _look_through(self, there: list[TaskId]) -> None:
         live = running(there)
         for run, words in list(self._words.items()):
             if run not in live or words.looks != looks_of(self._jobs, run):

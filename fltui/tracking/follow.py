@@ -12,15 +12,13 @@ from pathlib import Path
 
 import blake3
 
-from fltui.errors import BadInputError
 from fltui.exchange.lock import hold, let_go
 from fltui.exchange.watch import Watcher
 from fltui.run.events import AnyEvent, Event, RunFinished
 from fltui.run.folder import RunFolder
-from fltui.run.journal import read_events
 from fltui.tracking.errors import TrackingError
 from fltui.tracking.parameters import parameters_of
-from fltui.tracking.records import Ended, GoneOn, ModelChoice, ModelStored, Point, Record, Writer
+from fltui.tracking.records import Ended, GoneOn, ModelChoice, Point, Record, Writer
 from fltui.tracking.stream import Stream
 from fltui.tracking.targets import Target, opened
 
@@ -29,33 +27,37 @@ _MOST_HELD = 5000
 
 _FLUSH = methodcaller("flush")
 
-
 _EVERY = 1.0
 """Seconds between two looks at a run that is on: more would cost the run more than it shows people."""
 
 
 @dataclass
-class Told:
+class Tally:
     """What trackers were told of a run.
 
     Attributes:
         points: how many values.
-        models: how many models the run has made.
         end: its end; None if it has not ended.
         failed: target to why it could not be told, or not to the end.
         left_out: see `Stream`.
+        say_failed: called with why as soon as that is so.
     """
 
     points: int = 0
-    models: int = 0
     end: Ended | None = None
     failed: dict[str, str] = field(default_factory=dict)
     left_out: int = 0
+    say_failed: Callable[[str], None] | None = None
+
+    def fail(self, target: str, why: str) -> None:
+        """Note that a target cannot be told, or not to the end."""
+        self.failed[target] = why
+        if self.say_failed is not None:
+            self.say_failed(why)
 
     def add(self, record: Record) -> None:
         """Count a record."""
         self.points += isinstance(record, Point)
-        self.models += isinstance(record, ModelStored)
         if isinstance(record, Ended):
             self.end = record
         elif isinstance(record, GoneOn):
@@ -69,7 +71,8 @@ def track(
     models: ModelChoice = "final",
     experiment: str = "",
     follow: bool = True,
-) -> Told:
+    say_failed: Callable[[str], None] | None = None,
+) -> Tally:
     """Tell trackers of a run: all that has been, and with `follow` all that comes until it ends or its server is gone.
 
     One tracker that cannot be told does not keep the others from being told.
@@ -77,7 +80,7 @@ def track(
     Raises:
         BadInputError: the journal cannot be read, or is not of one run.
     """
-    told, stream = Told(), Stream(parameters_of(folder))
+    told, stream = Tally(say_failed=say_failed), Stream(parameters_of(folder))
     with ExitStack() as stack:
         writers = [writer for one in targets if (writer := _entered(stack, one, folder, models, experiment, told))]
         try:
@@ -99,23 +102,23 @@ def track(
 
 
 def _entered(
-    stack: ExitStack, target: Target, folder: RunFolder, models: ModelChoice, experiment: str, told: Told
+    stack: ExitStack, target: Target, folder: RunFolder, models: ModelChoice, experiment: str, told: Tally
 ) -> Writer | None:
     try:
         stack.enter_context(_alone(target, folder))
         return stack.enter_context(opened(target, folder, models, experiment))
     except TrackingError as error:
-        told.failed[target.text] = str(error)
+        told.fail(target.text, str(error))
         return None
 
 
-def _each(writers: list[Writer], told: Told, do: Callable[[Writer], None]) -> None:
+def _each(writers: list[Writer], told: Tally, do: Callable[[Writer], None]) -> None:
     """Do something with every writer; one that fails is left out from now on."""
     for writer in tuple(writers):
         try:
             do(writer)
         except TrackingError as error:
-            told.failed[writer.target] = str(error)
+            told.fail(writer.target, str(error))
             writers.remove(writer)
 
 
@@ -159,16 +162,14 @@ def _looks(folder: RunFolder, *, follow: bool) -> Iterator[Iterator[AnyEvent]]:
     try:
         if watcher is not None:
             watcher.add(folder.root)
-        with folder.journal.open("rb") as file:
-            while True:
-                alive = folder.is_alive()  # before the look: what a server wrote before it went is seen
-                yield noted(read_events(file, str(folder.journal)))
-                if not follow or isinstance(last, RunFinished) or not alive:
-                    return
-                with contextlib.suppress(queue.Empty):
-                    arrivals.get(timeout=_EVERY)
-    except OSError as error:
-        raise BadInputError(f"journal {folder.journal} cannot be read: {error.strerror}") from error
+        looks = folder.events()
+        while True:
+            alive = folder.is_alive()  # before the look: what a server wrote before it went is seen
+            yield noted(next(looks))
+            if not follow or isinstance(last, RunFinished) or not alive:
+                return
+            with contextlib.suppress(queue.Empty):
+                arrivals.get(timeout=_EVERY)
     finally:
         if watcher is not None:
             watcher.close()

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunStatus, RunTag, ViewType
@@ -21,7 +22,7 @@ from fltui.run import events
 from fltui.run.folder import RunFolder
 from fltui.run.models import Models
 from fltui.tracking.errors import TrackingError
-from fltui.tracking.keys import LONGEST_KEY, Keys, parameter_key
+from fltui.tracking.metric_keys import LONGEST_KEY, MetricKeys, parameter_key
 from fltui.tracking.records import Begun, Ended, GoneOn, ModelChoice, ModelStored, Point, Record, Series
 
 _BATCH = 500
@@ -72,13 +73,13 @@ class MLflowWriter:
         self._artifacts = artifacts
         self._models = Models(folder.models, durable=False)
         self._run = ""
-        self._points: list[Point] = []
+        self._points: list[tuple[Point, Progress]] = []
         self._tags: dict[str, str] = {}
         self._status: tuple[int, int | None] | None = None
         self._wanted: dict[str, ModelStored] = {}
-        self._told = _Told()
+        self._seen = self._told = Progress()
         self._known = _Known()
-        self._keys = Keys()
+        self._keys = MetricKeys()
         self._models_told = -1
         self._digests: dict[str, str] = {}
         with self._sentence():
@@ -91,11 +92,10 @@ class MLflowWriter:
                 with self._sentence():
                     self._begin(record)
             case Point():
-                self._name(
-                    record.series
-                )  # in the order of the run, told or not: so a key is the same whenever it is told
-                if not self._told.has(record):
-                    self._points.append(record)
+                self._name(record.series)  # in the order of the run, told or not: so it has the same key every time
+                self._seen = self._seen.after(record)
+                if self._seen > self._told:
+                    self._points.append((record, self._seen))
             case ModelStored() if self._choice == "all" and record.at > self._models_told:
                 self._wanted[f"round-{record.round:04}"] = record
             case GoneOn():
@@ -124,9 +124,6 @@ class MLflowWriter:
         """See `Writer`."""
         self.flush()
 
-    def close(self) -> None:
-        """See `Writer`."""
-
     def _begin(self, record: Begun) -> None:
         experiment = self._experiment_id(self._experiment or record.job)
         found = self._client.search_runs(
@@ -134,7 +131,7 @@ class MLflowWriter:
         )
         if found:
             tags, known = found[0].data.tags, found[0].data.params
-            self._told = _Told.of(tags.get(_TOLD, ""))
+            self._told = Progress.of(tags.get(_TOLD, ""))
             self._known = _Known(_BATCH)
             self._models_told = int(told) if (told := tags.get(_MODELS, "")).isdigit() else -1
             self._digests = {name: tags.get(f"fltui.model.{name}", "") for name in ("final", "best")}
@@ -163,14 +160,14 @@ class MLflowWriter:
                 return str(self._client.create_experiment(name, self._artifacts))
         return str(self._client.create_experiment(name, self._artifacts))
 
-    def _log(self, points: list[Point]) -> None:
+    def _log(self, points: list[tuple[Point, Progress]]) -> None:
         metrics = []
-        for point in points:
+        for point, _ in points:
             key, _ = self._keys.of(point.series)
             metric = Metric(key, point.value, int(point.time * 1000), point.step)
             if not self._is_there(metric):
                 metrics.append(metric)
-            self._told = self._told.after(point)
+        self._told = points[-1][1]
         self._client.log_batch(self._run, metrics, tags=[RunTag(_TOLD, self._told.text)], synchronous=True)
 
     def _name(self, series: Series) -> None:
@@ -227,7 +224,7 @@ class MLflowWriter:
         if self._choice != "none":
             for name, number in (("final", record.final), ("best", record.best)):
                 if number is not None:
-                    self._wanted[name] = ModelStored(record.at, record.time, number, "")
+                    self._wanted[name] = ModelStored(record.at, record.time, number)
 
     def _set(self, tags: dict[str, str]) -> None:
         found = [RunTag(name, value) for name, value in tags.items()]
@@ -251,17 +248,17 @@ class MLflowWriter:
             raise TrackingError(f"{self.target}: {told}") from error
 
 
-class _Told:
-    """Up to where a run was told: events of which all values were, and how many of the next one."""
+class Progress(NamedTuple):
+    """Up to where a run is told: the number of an event, and how many of its values.
 
-    def __init__(self, at: int = -1, points: int = 0) -> None:
-        self._at = at
-        self._points = points
-        self._passing = -1
-        self._passed = 0
+    Of two the greater one is further on.
+    """
+
+    at: int = -1
+    points: int = 0
 
     @classmethod
-    def of(cls, text: str) -> _Told:
+    def of(cls, text: str) -> Progress:
         """What a tag says; nothing was told where it says nothing."""
         found = re.fullmatch(r"(\d+):(\d+)", text)
         return cls(int(found[1]), int(found[2])) if found else cls()
@@ -269,19 +266,11 @@ class _Told:
     @property
     def text(self) -> str:
         """For the tag."""
-        return f"{self._at}:{self._points}"
+        return f"{self.at}:{self.points}"
 
-    def has(self, point: Point) -> bool:
-        """Whether the next point of the run was told."""
-        self._passed = self._passed + 1 if point.at == self._passing else 1
-        self._passing = point.at
-        return point.at < self._at or (point.at == self._at and self._passed <= self._points)
-
-    def after(self, point: Point) -> _Told:
-        """With one more point."""
-        self._points = self._points + 1 if point.at == self._at else 1
-        self._at = point.at
-        return self
+    def after(self, point: Point) -> Progress:
+        """With the next value of the run."""
+        return Progress(point.at, self.points + 1 if point.at == self.at else 1)
 
 
 class _Known:

@@ -53,7 +53,6 @@ class Point:
 class Begun:
     """The run begins; `parameters` are in the order in which people read them."""
 
-    at: int
     time: float
     run: str
     job: str
@@ -64,9 +63,6 @@ class Begun:
 class GoneOn:
     """The run goes on after it had ended."""
 
-    at: int
-    time: float
-
 
 @dataclass(frozen=True, slots=True)
 class ModelStored:
@@ -75,7 +71,6 @@ class ModelStored:
     at: int
     time: float
     round: int
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +130,3 @@ class Writer(Protocol):
         Raises:
             TrackingError: it cannot be told.
         """
-
-    def close(self) -> None:
-        """Let go of what is held; raises nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from fltui.errors import BadInputError
 from fltui.run.events import (
@@ -55,9 +55,9 @@ class Stream:
         """
         match event:
             case RunStarted():
-                yield Begun(event.seq, event.time, event.run, event.job, self._parameters)
+                yield Begun(event.time, event.run, event.job, self._parameters)
             case RunResumed() if event.restarted:
-                yield GoneOn(event.seq, event.time)
+                yield GoneOn()
             case RoundStarted():
                 self._open[event.round] = {}
                 (self._aside.add if event.part else self._aside.discard)(event.round)
@@ -72,7 +72,7 @@ class Stream:
             case PrivacySpent():
                 yield Point(event.seq, event.time, Series(Kind.ROUND, "epsilon"), event.round, event.epsilon)
             case ModelSaved():
-                yield ModelStored(event.seq, event.time, event.round, event.model)
+                yield ModelStored(event.seq, event.time, event.round)
             case ModelChosen():
                 self._best = event.round
             case RunFinished():
@@ -134,13 +134,3 @@ class Stream:
             return False
         names.add(name)
         return True
-
-
-def records_of(events: Iterable[AnyEvent], parameters: Mapping[str, str] | None = None) -> list[Record]:
-    """All records of some events.
-
-    Raises:
-        BadInputError: the events do not make a run.
-    """
-    stream = Stream(parameters)
-    return [record for event in events for record in stream.take(event)]

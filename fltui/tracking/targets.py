@@ -8,20 +8,28 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fltui.errors import BadInputError
+from fltui.exchange.visible import visible
 from fltui.run.folder import RunFolder
-from fltui.tracking.errors import TrackingError
+from fltui.tracking.errors import TrackingError, without_passwords
 from fltui.tracking.records import ModelChoice, Writer
 
 FORMS = "tensorboard:DIR, mlflow:DIR, mlflow:sqlite:///FILE, mlflow:http://HOST:PORT"
 
-_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow"}
+_TRACKERS = ("tensorboard", "mlflow")
+"""Each is the name of its package, too."""
+
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https")
+_PLUGINS = "mlflow.tracking_store"
+"""Where packages say of which stores MLflow learns by them."""
+
 _PATIENCE = 5.0
 """Seconds in which a server has to answer at the start."""
 
@@ -53,7 +61,12 @@ class Target:
     @property
     def text(self) -> str:
         """As people name it, without a password."""
-        return f"{self.tracker}:{re.sub(r'//[^/@]*@', '//', self.place)}"
+        return without_passwords(self.whole)
+
+    @property
+    def whole(self) -> str:
+        """What `parse_target` makes the same target of; nobody is shown it."""
+        return f"{self.tracker}:{self.place}"
 
     @property
     def is_folder(self) -> bool:
@@ -72,31 +85,84 @@ def parse_target(text: str, option: str = "--to") -> Target:
         BadInputError: it is none, or the library is missing.
     """
     tracker, _, place = text.partition(":")
-    if tracker not in _PACKAGES:
-        raise BadInputError(f"{option} {text!r} names no tracker; these are known: {FORMS}")
+    shown = f"{option} {without_passwords(text)!r}"
+    if tracker not in _TRACKERS:
+        raise BadInputError(f"{shown} names no tracker; these are known: {FORMS}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInputError(f"{option} '{visible(without_passwords(text))}' is not UTF-8; rename it") from error
+    if "\n" in text:
+        raise BadInputError(f"{shown} has a line feed in it, which no target may have")
     if tracker == "mlflow" and not place:
         place = os.environ.get("MLFLOW_TRACKING_URI", "")
+        shown = f"{option} {without_passwords(f'{tracker}:{place}')!r}" if place else shown
+    if tracker == "mlflow" and place.lower().startswith("file:"):
+        place = unquote(urlsplit(place).path)
     if not place:
         also = ", or set MLFLOW_TRACKING_URI" if tracker == "mlflow" else ""
-        raise BadInputError(f"{option} {text!r} names no place; write {tracker}:DIR{also}")
-    if find_spec(_PACKAGES[tracker]) is None:
-        raise BadInputError(f"{option} {text!r} needs the package {tracker}: pip install 'fltui[tracking]'")
-    if tracker == "mlflow" and place.startswith("file:"):
-        place = unquote(urlsplit(place).path)
-    scheme = _URI.match(place)
-    if tracker == "tensorboard" or scheme is None:
-        return Target(tracker, str(Path(place).expanduser().absolute()))
-    if scheme[0].partition("+")[0].rstrip(":").lower() in _DATABASES and find_spec("sqlalchemy") is None:
+        raise BadInputError(f"{shown} names no place; write {tracker}:DIR{also}")
+    if find_spec(tracker) is None:
+        raise BadInputError(f"{shown} needs the package {tracker}: pip install 'fltui[tracking]'")
+    if tracker == "tensorboard":
+        if "://" in place and _URI.match(place):
+            raise BadInputError(f"{shown} names no folder, which is all that TensorBoard reads; write tensorboard:DIR")
+        return _folder(tracker, place, shown)
+    if place == "databricks" or _URI.match(place):
+        _check_uri(place, shown)
+        return Target(tracker, place)
+    return _folder(tracker, place, shown)
+
+
+def _folder(tracker: str, place: str, shown: str) -> Target:
+    """The target that is a folder.
+
+    Raises:
+        BadInputError: it cannot be.
+    """
+    try:
+        folder = str(Path(place).expanduser().absolute())
+        folder.encode()
+    except RuntimeError as error:
+        raise BadInputError(f"{shown} is in the home of somebody who is not known here") from error
+    except UnicodeEncodeError as error:
+        raise BadInputError(f"{shown} is in a folder whose name is not UTF-8; rename that") from error
+    return Target(tracker, folder)
+
+
+def _check_uri(uri: str, shown: str) -> None:
+    """See that a URI is one of a store that there can be.
+
+    Raises:
+        BadInputError: it is not.
+    """
+    try:
+        found = urlsplit(uri)
+        port, kind = found.port, found.scheme.partition("+")[0]
+    except ValueError as error:
+        raise BadInputError(f"{shown} is no URL: {error}") from error
+    if kind in _SERVERS:
+        if not found.hostname or port == 0:
+            raise BadInputError(f"{shown} names no server; write mlflow:{kind}://HOST:PORT")
+    elif kind in _DATABASES:
+        if find_spec("sqlalchemy") is None:
+            raise BadInputError(
+                f"{shown} is a database, for which mlflow-skinny lacks SQLAlchemy: pip install mlflow; "
+                "a folder (mlflow:DIR) or a server (mlflow:http://HOST:PORT) needs nothing more"
+            )
+        if not found.path.strip("/"):
+            raise BadInputError(f"{shown} names no database; write mlflow:sqlite:///FILE, or as SQLAlchemy has it")
+    elif found.scheme not in entry_points(group=_PLUGINS).names:
         raise BadInputError(
-            f"{option} {Target(tracker, place).text!r} is a database, for which mlflow-skinny lacks SQLAlchemy: "
-            "pip install mlflow; a folder (mlflow:DIR) or a server (mlflow:http://HOST:PORT) needs nothing more"
+            f"{shown} names no store that is known here; these are: {FORMS}. For a folder of that name write "
+            f"mlflow:./{visible(without_passwords(uri))}"
         )
-    return Target(tracker, place)
 
 
 @contextmanager
 def opened(target: Target, folder: RunFolder, models: ModelChoice, experiment: str = "") -> Iterator[Writer]:
-    """A writer for a run, closed at the end. The library is loaded here.
+    """A writer for a run, and what its library has to find in the environment as long as it is used. The library is
+    loaded here.
 
     Raises:
         TrackingError: the target cannot be used.
@@ -104,22 +170,14 @@ def opened(target: Target, folder: RunFolder, models: ModelChoice, experiment: s
     if target.tracker == "tensorboard":
         from fltui.tracking.tensorboard import TensorBoardWriter
 
-        writer: Writer = TensorBoardWriter(target.text, Path(target.place), folder, models)
-        try:
-            yield writer
-        finally:
-            writer.close()
+        yield TensorBoardWriter(target.text, Path(target.place), folder, models)
         return
     with _quiet(target):
         _check_server(target)
         from fltui.tracking.mlflow import MLflowWriter
 
         uri = Path(target.place).as_uri() if target.is_folder else target.place
-        writer = MLflowWriter(target.text, uri, folder, models, experiment, _artifacts(target))
-        try:
-            yield writer
-        finally:
-            writer.close()
+        yield MLflowWriter(target.text, uri, folder, models, experiment, _artifacts(target))
 
 
 @contextmanager
@@ -142,17 +200,37 @@ def _quiet(target: Target) -> Iterator[None]:
 
 
 def _check_server(target: Target) -> None:
-    """See that somebody answers where a server is to be: MLflow itself would try for minutes."""
+    """See that somebody answers where a server is to be, or the proxy that leads there: MLflow itself would try for
+    minutes."""
     found = urlsplit(target.place)
     if found.scheme not in ("http", "https") or not found.hostname:
         return
+    host, port = found.hostname, found.port or (443 if found.scheme == "https" else 80)
+    what = "nobody answers there"
+    if proxy := _proxy_for(found.scheme, host):
+        host, port = proxy
+        what = f"its proxy {host}:{port} does not answer"
     try:
-        port = found.port or (443 if found.scheme == "https" else 80)
-        socket.create_connection((found.hostname, port), _PATIENCE).close()
+        socket.create_connection((host, port), _PATIENCE).close()
     except OSError as error:
-        raise TrackingError(f"{target.text}: nobody answers there: {error.strerror or error}") from error
-    except ValueError as error:
-        raise TrackingError(f"{target.text} has no port that can be: {error}") from error
+        raise TrackingError(f"{target.text}: {what}: {error.strerror or error}") from error
+
+
+def _proxy_for(scheme: str, host: str) -> tuple[str, int] | None:
+    """Where the environment leads those who call a host, as ``HTTPS_PROXY`` and ``NO_PROXY`` have it; None for nowhere
+    else."""
+    from urllib.request import getproxies, proxy_bypass  # nobody else waits for it
+
+    known = getproxies()
+    named = known.get(scheme) or known.get("all")
+    if not named or proxy_bypass(host):
+        return None
+    try:
+        found = urlsplit(named if "//" in named else f"//{named}")
+        port = found.port or (1080 if found.scheme.startswith("socks") else 443 if found.scheme == "https" else 80)
+    except ValueError:
+        return None
+    return (found.hostname, port) if found.hostname else None
 
 
 def _artifacts(target: Target) -> str | None:

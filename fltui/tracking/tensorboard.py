@@ -93,9 +93,6 @@ class TensorBoardWriter:
         except OSError as error:
             raise self._error(error) from error
 
-    def close(self) -> None:
-        """See `Writer`."""
-
     def _scalar(self, point: Point) -> Summary:
         tag = self._tags.get(point.series) or self._tags.setdefault(point.series, tag_of(point.series))
         summary = Summary()

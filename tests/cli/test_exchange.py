@@ -8,9 +8,7 @@ import pytest
 
 from fltui.exchange.about import read_about
 from fltui.exchange.layout import ExchangeFolder
-from tests.cli.test_keys import Shell, shell
-
-__all__ = ["shell"]
+from tests.cli.shell import Shell
 
 
 def test_the_help_has_examples(shell: Shell) -> None:

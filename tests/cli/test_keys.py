@@ -5,50 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fltui import FedAvg, FedJob, ScriptExecutor, cli
+from fltui import FedAvg, FedJob, ScriptExecutor
 from fltui.exchange.signing import fingerprint
+from tests.cli.shell import Shell
 from tests.exchange.signers import signer
 from tests.jobs import GOOD
 
 KEY, OTHER = signer(1).public, signer(2).public
-
-
-class Shell:
-    """Runs commands in this process."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-        monkeypatch.chdir(folder)
-        for name in ("FLTUI_RUNS", "FLTUI_EXCHANGE", "FLTUI_REQUIRE_SIGNATURES"):
-            monkeypatch.setenv(name, "")  # so that what the commands set is taken back
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("FLTUI_KEYS", str(folder / "keys"))
-
-    def __call__(self, *arguments: str) -> tuple[int, str, str]:
-        """``fltui ARGUMENTS``: exit code, output, errors."""
-        self._monkeypatch.setattr("sys.argv", ["fltui", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = self._capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    def json(self, *arguments: str) -> list[dict[str, Any]]:
-        """The objects that a command that ends well prints."""
-        code, out, err = self(*arguments, "--json")
-        assert (code, err) == (0, "")
-        return [json.loads(line) for line in out.splitlines()]
-
-
-@pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """Commands with their files in a folder of the test."""
-    return Shell(tmp_path, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("command", ["init", "trust", "list", "show"])

@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from fltui.run.events import ResultAccepted, RoundFinished, TaskPublished
+from fltui.run.events import ResultAccepted, RoundFinished, RunPaused, TaskPublished
 from fltui.run.folder import RunFolder, find_run
 from fltui.run.journal import read_journal
+from tests.cli.shell import Shell
 from tests.jobs import Done, Gate, command, drifting, environment, events_until, fltui, processes_of, started, write_job
+from tests.run.journals import started as started_event
+from tests.tracking.runs import write_run
 
 LOGS = "print('round', round); flare.log('round', round, step=round)"
 FAILS = "if round == 2 and not __import__('os').path.exists('mended'): raise ValueError('boom')"
@@ -266,6 +270,23 @@ def test_a_live_run_cannot_be_taken_over(tmp_path: Path) -> None:
         refused(tmp_path, "is live and not paused")
         process.kill()
     gate.remove()
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [(["--engine", "dask"], "so --engine is not for it"), (["--track", "tensorboard:tb"], "'fltui track hello")],
+)
+def test_what_a_live_run_cannot_be_told_is_refused(shell: Shell, tmp_path: Path, option: list[str], told: str) -> None:
+    folder = write_run(tmp_path, [started_event(), RunPaused()])
+    with folder.held():
+        code, _, err = shell("resume", folder.root, *option)
+    assert (code, "is live and goes on as it began" in err, told in err) == (2, True, True), err
+
+
+def test_a_served_run_has_no_engine_for_scripts(shell: Shell, tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [replace(started_event(), mode="server")])
+    code, _, err = shell("resume", folder.root, "--engine", "local")
+    assert (code, "is served, and people start its scripts" in err) == (2, True), err
 
 
 def _other_rounds(run: RunFolder) -> None:

@@ -14,9 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fltui.cli.run import _say_outcome
+from fltui.cli.prepare import Places, prepare
+from fltui.cli.running import say_outcome
+from fltui.errors import BadInputError
+from fltui.exchange.layout import ExchangeFolder
+from fltui.exchange.publish import open_site
+from fltui.job.find import open_job
+from fltui.job.job import Job
 from fltui.run.events import RunFinished, RunStatus
-from fltui.run.folder import create_run
+from fltui.run.folder import RunFolder, create_run
 from tests.cli.test_verify import call
 from tests.job.own_code import FILTER, put
 from tests.jobs import (
@@ -126,6 +132,22 @@ def test_an_exchange_that_cannot_be_written_is_bad_input(tmp_path: Path) -> None
     assert done.err.startswith(f"error: exchange folder {tmp_path}/file/exchange cannot be used: Not a directory")
     done = fltui(tmp_path, "run", HELLO, "--exchange", "/proc/fltui")
     assert (done.code, len(done.err.splitlines())) == (2, 1)
+
+
+def test_an_exchange_that_others_use_meanwhile_keeps_its_identity(tmp_path: Path) -> None:
+    job, exchange = write_job(tmp_path / "job", {"a": GOOD}), tmp_path / "exchange"
+
+    def fail(_: Job, __: RunFolder, place: ExchangeFolder) -> None:
+        if others:
+            open_site(place.site("b"), "server", durable=False)
+        raise BadInputError("it cannot begin")
+
+    for others in (False, True):
+        with open_job(job, job_code=True) as (loaded, _), pytest.raises(BadInputError, match="cannot begin"):
+            prepare(loaded, Places(tmp_path / "runs", exchange), check=fail)
+        assert exchange.exists() == others
+        assert not (tmp_path / "runs").exists()
+    assert (exchange / "exchange.json").is_file()
 
 
 def test_a_run_that_cannot_be_prepared_leaves_nothing(tmp_path: Path) -> None:
@@ -360,7 +382,7 @@ def test_whose_folder_could_not_be_written_is_said_of_these_alone(
         seconds=1.0,
         untold=["a", "b"],
     )
-    _say_outcome(end, folder)
+    say_outcome(end, folder)
     assert "not told that the run is over: a, b; their folders could not be written" in capsys.readouterr().out
 
 

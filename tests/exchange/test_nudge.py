@@ -11,7 +11,8 @@ import pytest
 
 from fltui.errors import BadInputError
 from fltui.exchange import nudge as nudges
-from fltui.exchange.nudge import NoNudge, check_nudge, open_nudge
+from fltui.exchange.layout import SiteFolder
+from fltui.exchange.nudge import NoNudge, SyncthingNudge, check_nudge, open_nudge
 from tests.exchange.syncthings import KEY, played, write_config
 
 
@@ -25,9 +26,19 @@ def untold(text: str) -> None:
     raise AssertionError(text)
 
 
-def test_without_an_engine_nothing_happens(tmp_path: Path) -> None:
+def opened(text: str, told: Callable[[str], None]) -> SyncthingNudge:
+    """One that tells a Syncthing."""
+    nudge = open_nudge(text, told)
+    assert isinstance(nudge, SyncthingNudge)
+    return nudge
+
+
+def test_without_a_carrier_nothing_happens(tmp_path: Path) -> None:
     nudge = open_nudge("", untold)
-    nudge.published(tmp_path)
+    site = SiteFolder(tmp_path, "site-1")
+    nudge.task(site)
+    nudge.result(site, "run")
+    nudge.status(site)
     nudge.close()
     assert type(nudge) is NoNudge
     assert not nudge.on
@@ -39,7 +50,7 @@ def test_the_innermost_folder_is_looked_through_below_what_was_published(tmp_pat
     (site / "tasks").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "exchange")
     with played(tmp_path / "home", {"outer": site, "tasks": site / "tasks"}) as syncthing:
-        nudge = open_nudge(f"syncthing:{syncthing.home}", untold)
+        nudge = opened(f"syncthing:{syncthing.home}", untold)
         assert threads() == []
         nudge.published(tmp_path / "link" / "site-1" / "tasks")
         assert syncthing.next() == ("tasks", [])
@@ -49,6 +60,19 @@ def test_the_innermost_folder_is_looked_through_below_what_was_published(tmp_pat
         assert syncthing.next() == ("outer", [])
         nudge.close()
         assert syncthing.keys == {KEY}
+
+
+def test_what_a_side_publishes_is_told_by_the_folders_it_lies_in(tmp_path: Path) -> None:
+    site = SiteFolder(tmp_path / "site-1", "site-1")
+    with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
+        nudge = opened(f"syncthing:{syncthing.home}", untold)
+        nudge.task(site)
+        assert syncthing.next() == ("a", ["site-1/tasks"])
+        nudge.result(site, "run")
+        assert syncthing.next() == ("a", ["site-1/logs/run.metrics.jsonl", "site-1/results"])
+        nudge.status(site)
+        assert syncthing.next() == ("a", ["site-1/logs", "site-1/status.json"])
+        nudge.close()
 
 
 def test_what_is_published_while_it_is_at_work_is_told_of_at_once_and_once(tmp_path: Path) -> None:
@@ -61,7 +85,7 @@ def test_what_is_published_while_it_is_at_work_is_told_of_at_once_and_once(tmp_p
 
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
         syncthing.answer = answer
-        nudge = open_nudge(f"syncthing:{syncthing.home}", untold)
+        nudge = opened(f"syncthing:{syncthing.home}", untold)
         nudge.published(tmp_path / "first")
         assert begun.wait(20)
         for number in range(1000):  # nobody waits
@@ -75,7 +99,7 @@ def test_what_is_published_while_it_is_at_work_is_told_of_at_once_and_once(tmp_p
 
 def test_what_was_published_last_is_told_of_before_the_end(tmp_path: Path) -> None:
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
-        nudge = open_nudge(f"syncthing:{syncthing.home}", untold)
+        nudge = opened(f"syncthing:{syncthing.home}", untold)
         nudge.published(tmp_path)
         nudge.close()
         assert not syncthing.scans.empty()
@@ -90,7 +114,7 @@ def test_one_that_hangs_holds_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyP
     hangs = threading.Event()
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
         syncthing.answer = lambda: hangs.wait(20) or 200
-        nudge = open_nudge(f"syncthing:{syncthing.home}", untold)
+        nudge = opened(f"syncthing:{syncthing.home}", untold)
         for _ in range(3):  # it answers other calls, so it is at work
             nudge.published(tmp_path)
             assert syncthing.next() == ("a", [])
@@ -103,7 +127,7 @@ def test_trouble_is_told_once_and_its_end_too(tmp_path: Path, monkeypatch: pytes
     told: SimpleQueue[str] = SimpleQueue()
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
         config = (syncthing.home / "config.xml").read_bytes()
-    nudge = open_nudge(f"syncthing:{syncthing.home}", told.put)
+    nudge = opened(f"syncthing:{syncthing.home}", told.put)
     nudge.published(tmp_path / "one")
     said = told.get(timeout=20)
     assert said.startswith(f"no nudge: Syncthing of {syncthing.home} at 127.0.0.1:")
@@ -123,7 +147,7 @@ def test_trouble_is_told_once_and_its_end_too(tmp_path: Path, monkeypatch: pytes
 def test_a_nudge_ends_though_nobody_answers(tmp_path: Path) -> None:
     told: SimpleQueue[str] = SimpleQueue()
     write_config(tmp_path / "home", "127.0.0.1:1")
-    nudge = open_nudge(f"syncthing:{tmp_path / 'home'}", told.put)
+    nudge = opened(f"syncthing:{tmp_path / 'home'}", told.put)
     nudge.published(tmp_path)
     assert "does not answer" in told.get(timeout=20)
     nudge.close()
@@ -137,7 +161,7 @@ def test_a_refusal_is_told_with_what_it_says(tmp_path: Path, status: int, senten
     told: SimpleQueue[str] = SimpleQueue()
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
         syncthing.answer = lambda: status
-        nudge = open_nudge(f"syncthing:{syncthing.home}", told.put)
+        nudge = opened(f"syncthing:{syncthing.home}", told.put)
         nudge.published(tmp_path)
         assert sentence in told.get(timeout=20)
         nudge.close()
@@ -148,7 +172,7 @@ def test_another_key_is_told_without_being_shown(tmp_path: Path) -> None:
     with played(tmp_path / "home", {"a": tmp_path}) as syncthing:
         config = syncthing.home / "config.xml"
         config.write_text(config.read_text().replace(KEY, "a-key-of-others"))
-        nudge = open_nudge(f"syncthing:{syncthing.home}", told.put)
+        nudge = opened(f"syncthing:{syncthing.home}", told.put)
         nudge.published(tmp_path)
         said = told.get(timeout=20)
         nudge.close()
@@ -159,7 +183,7 @@ def test_another_key_is_told_without_being_shown(tmp_path: Path) -> None:
 def test_what_nobody_shares_is_told_once(tmp_path: Path) -> None:
     told: SimpleQueue[str] = SimpleQueue()
     with played(tmp_path / "home", {"a": tmp_path / "shared"}) as syncthing:
-        nudge = open_nudge(f"syncthing:{syncthing.home}", told.put)
+        nudge = opened(f"syncthing:{syncthing.home}", told.put)
         for _ in range(2):
             nudge.published(tmp_path / "other")
             nudge.published(tmp_path / "shared")
@@ -204,14 +228,14 @@ def test_a_configuration_that_cannot_be_used_is_bad_input(
         check_nudge(f"syncthing:{home}", tmp_path)
 
 
-def test_an_unknown_engine_is_bad_input(tmp_path: Path) -> None:
+def test_an_unknown_carrier_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="--nudge is 'dropbox', expected 'syncthing', or 'syncthing:DIR'"):
         check_nudge("dropbox", tmp_path)
 
 
-def test_a_run_that_is_resumed_where_no_engine_is_any_more_goes_on(tmp_path: Path) -> None:
+def test_a_run_that_is_resumed_where_no_carrier_is_any_more_goes_on(tmp_path: Path) -> None:
     told: SimpleQueue[str] = SimpleQueue()
-    nudge = open_nudge(f"syncthing:{tmp_path / 'gone'}", told.put)
+    nudge = opened(f"syncthing:{tmp_path / 'gone'}", told.put)
     nudge.published(tmp_path)
     assert "config.xml cannot be read: No such file or directory" in told.get(timeout=20)
     nudge.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fltui.exchange.plain import NotPlainError, open_plain
+from fltui.exchange.plain import NotPlainError, TooLargeError, open_plain, read_plain
 from tests.exchange.odd import ODD
 
 
@@ -37,3 +37,14 @@ def test_what_is_no_file_is_refused_at_once_and_not_kept_open(tmp_path: Path, ki
 def test_what_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_plain(tmp_path / "nothing")
+
+
+def test_a_small_file_is_read_and_a_larger_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"1234")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_plain(tmp_path / "file", 4) == b"1234"
+    assert read_plain(tmp_path / "link", 4, follow=True) == b"1234"
+    with pytest.raises(TooLargeError, match="more than 3 bytes"):
+        read_plain(tmp_path / "file", 3)
+    with pytest.raises(NotPlainError):
+        read_plain(tmp_path / "link", 4)

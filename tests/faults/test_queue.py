@@ -16,8 +16,8 @@ from random import Random
 import numpy as np
 import pytest
 
+from fltui.queue.entries import Listing, read_queue
 from fltui.queue.folder import QueueFolder
-from fltui.queue.standing import Listing, read_queue
 from fltui.run.events import RunResumed, RunStarted, RunStatus
 from fltui.run.folder import list_runs
 from fltui.run.journal import read_journal

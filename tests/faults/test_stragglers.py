@@ -15,6 +15,7 @@ from fltui.client.session import Session
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder
 from fltui.exchange.manifest import Status
 from fltui.exchange.publish import open_exchange, open_site, put_document
+from fltui.exchange.silence import SILENCE
 from fltui.model import FLModel
 from fltui.run import control
 from fltui.run.events import (
@@ -28,7 +29,7 @@ from fltui.run.events import (
     SiteLost,
     TaskPublished,
 )
-from fltui.server.remote import SILENCE, RemoteSites
+from fltui.server.remote import RemoteSites
 from fltui.server.roster import SCRIPT_ENDED, Roster
 from tests.faults.clockwork import current
 from tests.faults.outages.shared_run import RUN, SITES, Script, Shared, answer, train

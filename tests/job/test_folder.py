@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,12 @@ def test_a_script_that_cannot_be_copied_is_named(here: Path, tmp_path: Path) -> 
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(BadInputError, match=f"{name} cannot be read: No such file"):
+        load_job(folder)
+
+
+def test_a_document_that_is_too_large_is_not_read(folder: Path) -> None:
+    os.truncate(folder / "meta.json", 5 << 30)
+    with pytest.raises(BadInputError, match=r"meta\.json cannot be read: it has more than 16777216 bytes"):
         load_job(folder)
 
 

@@ -10,8 +10,8 @@ import pytest
 from fltui.errors import BadInputError
 from fltui.queue.changing import abort, delete
 from fltui.queue.documents import AbortRequest, Claim, EntryEnd, read_document
-from fltui.queue.standing import Standing, read_entry
-from tests.queue.entries import RUN, put_entry, queue_in
+from fltui.queue.entries import Standing, read_entry
+from tests.queue.made import RUN, put_entry, queue_in
 
 CLAIM = Claim(run=RUN, runs="/nowhere")
 OVER = EntryEnd(state="FINISHED:COMPLETED")
@@ -20,7 +20,7 @@ OVER = EntryEnd(state="FINISHED:COMPLETED")
 def test_one_that_waits_is_over_at_once(tmp_path: Path) -> None:
     queue = queue_in(tmp_path)
     folder = put_entry(queue, "a")
-    assert abort(queue, folder, "wrong data")
+    assert abort(queue, folder.id, "wrong data")
     entry = read_entry(folder)
     assert (entry.standing, entry.status, entry.reason) == (
         Standing.OVER,
@@ -35,7 +35,7 @@ def test_one_that_has_begun_is_asked_to_end(tmp_path: Path, held: bool) -> None:
     queue = queue_in(tmp_path)
     folder = put_entry(queue, "a", claim=CLAIM)
     fd = folder.hold() if held else None
-    assert not abort(queue, folder, "wrong data")
+    assert not abort(queue, folder.id, "wrong data")
     assert read_document(folder.abort, AbortRequest).reason == "wrong data"
     assert read_entry(folder).standing is Standing.RUNNING
     if fd is not None:
@@ -45,19 +45,19 @@ def test_one_that_has_begun_is_asked_to_end(tmp_path: Path, held: bool) -> None:
 def test_one_that_is_over_or_gone_cannot_be_aborted(tmp_path: Path) -> None:
     queue = queue_in(tmp_path)
     with pytest.raises(BadInputError, match=r"ended already: FINISHED:COMPLETED"):
-        abort(queue, put_entry(queue, "a", end=OVER))
+        abort(queue, put_entry(queue, "a", end=OVER).id)
     with pytest.raises(BadInputError, match="cannot be changed: No such file"):
-        abort(queue, queue.entry("gone"))
+        abort(queue, "gone")
     with pytest.raises(BadInputError, match="400 are the most"):
-        abort(queue, put_entry(queue, "b"), "x" * 401)
+        abort(queue, put_entry(queue, "b").id, "x" * 401)
 
 
 def test_one_that_waits_or_is_over_is_deleted_and_nothing_stays(tmp_path: Path) -> None:
     queue = queue_in(tmp_path)
     for folder in (put_entry(queue, "a"), put_entry(queue, "b", claim=CLAIM, end=OVER)):
-        delete(queue, folder)
+        delete(queue, folder.id)
     (queue.root / "garbage").mkdir()
-    delete(queue, queue.entry("garbage"))
+    delete(queue, "garbage")
     assert sorted(path.name for path in queue.root.iterdir()) == ["bell", "incoming"]
 
 
@@ -65,10 +65,24 @@ def test_one_that_has_begun_is_not_deleted(tmp_path: Path) -> None:
     queue = queue_in(tmp_path)
     folder = put_entry(queue, "a", claim=CLAIM)
     with pytest.raises(BadInputError, match="has begun"):
-        delete(queue, folder)
+        delete(queue, folder.id)
     fd = folder.hold()
     with pytest.raises(BadInputError, match="entry a runs; abort it first"):
-        delete(queue, folder)
+        delete(queue, folder.id)
     assert folder.root.is_dir()
     if fd is not None:
         os.close(fd)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "incoming", "groups.json", "../other", "/", "a/job", ".taken-x", "a\0b"]
+)
+def test_nothing_is_deleted_but_an_entry_of_the_queue(tmp_path: Path, name: str) -> None:
+    queue = queue_in(tmp_path)
+    put_entry(queue, "a")
+    (tmp_path / "other").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for change in (delete, abort):
+        with pytest.raises(BadInputError, match="is no entry of queue"):
+            change(queue, name)
+    assert sorted(tmp_path.rglob("*")) == before

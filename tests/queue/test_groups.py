@@ -10,7 +10,7 @@ import pytest
 from fltui.errors import BadInputError
 from fltui.queue.documents import Wishes
 from fltui.queue.groups import chosen_sites, read_groups, taking_part, wishes_for
-from tests.queue.entries import put_entry, queue_in
+from tests.queue.made import put_entry, queue_in
 
 GROUPS = {"hospitals": ["site-1", "site-2"], "labs": ["site-2", "site-3"]}
 
@@ -22,7 +22,7 @@ def test_a_word_is_a_number_a_group_or_a_site() -> None:
     assert chosen_sites(wishes_for("labs,hospitals,site-9", GROUPS), GROUPS) == ["site-1", "site-2", "site-3", "site-9"]
 
 
-@pytest.mark.parametrize("text", ["0", "-2", "", ",", "../x", "server"])
+@pytest.mark.parametrize("text", ["0", "-2", "", ",", "../x", "server", "²", "٣", "1" * 40, "1" * 9999])
 def test_what_is_neither_is_refused(text: str) -> None:
     with pytest.raises(BadInputError):
         wishes_for(text, GROUPS)
@@ -57,7 +57,7 @@ def test_groups_are_read_from_their_file(tmp_path: Path) -> None:
         ('{"a": []}', "group a has no sites"),
         ('{"a": ["../../etc"]}', "site name"),
         ('{"a b": ["x"]}', "group name 'a b'"),
-        (" " * (1 << 20) + "{}", "are the most"),
+        (" " * (1 << 20) + "{}", "the most it may have"),
     ],
 )
 def test_broken_groups_are_told_in_one_sentence(tmp_path: Path, text: str, said: str) -> None:

@@ -7,31 +7,16 @@ import json
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
 import pytest
 
 import fltui.queue.submitting
-from fltui import FedAvg, FedJob, ScriptExecutor
 from fltui.errors import BadInputError
 from fltui.job.folder import load_job
 from fltui.queue.documents import EntryEnd, Wishes
+from fltui.queue.entries import Standing, read_entry
 from fltui.queue.folder import QueueFolder
-from fltui.queue.standing import Standing, read_entry
 from fltui.queue.submitting import clone, submit
-from tests.queue.entries import put_entry, queue_in
-
-
-@pytest.fixture
-def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A job folder for site-1 and site-2."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.py").write_text("print()\n")
-    made = FedJob("hello")
-    made.to_server(FedAvg(num_clients=2, num_rounds=3, model=np.zeros(2, np.float32)))
-    for site in ("site-1", "site-2"):
-        made.to(ScriptExecutor("train.py"), site)
-    made.export_job(str(tmp_path / "jobs"))
-    return tmp_path / "jobs" / "hello"
+from tests.queue.made import put_entry, queue_in
 
 
 def test_a_job_is_checked_and_put_at_the_end(tmp_path: Path, job: Path) -> None:

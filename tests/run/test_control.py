@@ -89,6 +89,8 @@ def test_what_is_no_plain_file_is_not_read(run: RunFolder) -> None:
     os.mkfifo(run.control / "fifo.json")
     (run.control / "zero.json").symlink_to("/dev/zero")
     (run.control / "folder.json").mkdir()
+    (run.root / "elsewhere").write_bytes(b'{"request":"abort"}')
+    (run.control / "link.json").symlink_to(run.root / "elsewhere")
     assert take_requests(run.control) == []
     assert [entry.name for entry in run.control.iterdir()] == ["folder.json"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from fltui.errors import BadInputError
 from fltui.run.events import RunPaused
-from fltui.run.folder import RunFolder, create_run, find_run, list_runs
+from fltui.run.folder import RunFolder, create_chosen_run, create_run, find_run, list_runs
 from fltui.run.journal import Chain, Journal
 from fltui.run.state import RunState
 from tests.run.journals import RUN, started
@@ -30,15 +30,38 @@ def test_a_new_run_has_its_folders_and_a_name_of_its_own(tmp_path: Path) -> None
 
 def test_a_run_whose_id_was_chosen_before_begins_once(tmp_path: Path) -> None:
     """What a server left there that died before the run began is removed; a run that has begun is not."""
-    first = create_run(tmp_path, "hello", run_id=RUN)
-    (first.root / "half").touch()
+    first = create_chosen_run(tmp_path, RUN)
+    (first.job / "half").mkdir(parents=True)
+    (first.root / ".fltui-1234").mkdir()
     first.journal.touch()
-    again = create_run(tmp_path, "hello", run_id=RUN)
+    again = create_chosen_run(tmp_path, RUN)
     assert again == first
     assert sorted(entry.name for entry in again.root.iterdir()) == ["control", "logs", "models", "store"]
     make_in(again)
     with pytest.raises(BadInputError, match="has begun already; 'fltui resume"):
-        create_run(tmp_path, "hello", run_id=RUN)
+        create_chosen_run(tmp_path, RUN)
+
+
+def test_a_chosen_id_removes_nothing_but_what_a_server_left(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    data = tmp_path / RUN / "data.npy"
+    data.parent.mkdir()
+    data.write_text("x")
+    for name in ("precious", "..", "../elsewhere", ""):
+        with pytest.raises(BadInputError, match="cannot be used"):
+            create_chosen_run(tmp_path, name)
+    with pytest.raises(BadInputError, match=r"its folder holds data\.npy"):
+        create_chosen_run(tmp_path, RUN)
+    assert data.exists()
+    other = tmp_path / RUN.replace("hello", "other")
+    other.write_text("x")
+    with pytest.raises(BadInputError, match="is not a folder"):
+        create_chosen_run(tmp_path, other.name)
+    other.unlink()
+    other.symlink_to(tmp_path / "precious")
+    with pytest.raises(BadInputError, match="is not a folder"):
+        create_chosen_run(tmp_path, other.name)
+    assert (tmp_path / "precious").is_dir()
 
 
 def make_in(folder: RunFolder) -> None:

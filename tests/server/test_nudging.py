@@ -1,11 +1,11 @@
-"""What the server tells the sync engine of, and what it does not do where one carries its files."""
+"""What the server tells the carrier of, and what it does not do where one carries its files."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from fltui.exchange.layout import TaskId
+from fltui.exchange.layout import SiteFolder, TaskId
 from fltui.exchange.nudge import NoNudge
 from fltui.exchange.publish import open_exchange, open_site
 from fltui.exchange.signing import NOBODY
@@ -20,19 +20,19 @@ class Noted(NoNudge):
     on = True
 
     def __init__(self) -> None:
-        self.paths: list[Path] = []
+        self.sites: list[str] = []
 
-    def published(self, *paths: Path) -> None:
-        """See `NoNudge.published`."""
-        assert all(list(path.glob("*.json")) for path in paths)  # not before it is there
-        self.paths += paths
+    def task(self, site: SiteFolder) -> None:
+        """See `Nudge.task`."""
+        assert list(site.tasks.glob("*.json"))  # not before it is there
+        self.sites.append(site.name)
 
 
 def test_each_task_is_told_of(tmp_path: Path) -> None:
     table, noted = Table(tmp_path), Noted()
     table.round.place = replace(table.round.place, nudge=noted)
     table.collect(table.both)
-    assert noted.paths == [table.exchange.site(name).tasks for name in ("a", "b")]
+    assert noted.sites == ["a", "b"]
 
 
 def test_each_end_is_told_of(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_each_end_is_told_of(tmp_path: Path) -> None:
     ends.drop("c", last, "wrong data")
     ends.complete(["a"], last)
     assert ends.finish(["a", "b"], last, "FINISHED:COMPLETED", "") == []
-    assert noted.paths == [exchange.site(name).tasks for name in ("c", "a", "b")]
+    assert noted.sites == ["c", "a", "b"]
 
 
 def test_no_folder_of_a_task_is_used_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fltui.errors import BadInputError, RunFailedError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder, TaskId
 from fltui.exchange.manifest import SiteActivity, Status
 from fltui.exchange.publish import open_site, put_document
+from fltui.exchange.silence import SILENCE
 from fltui.run.folder import RunFolder, create_run
 from fltui.server import remote
 from fltui.server.ends import end_dead_runs
@@ -93,7 +94,7 @@ async def test_silence_is_death_and_a_change_is_return(watched: Watched) -> None
     await watched.start()
     watched.say("training", 1)
     watched.look()
-    assert watched.look(remote.SILENCE - 1) == []
+    assert watched.look(SILENCE - 1) == []
     assert watched.look(2) == ["a lost: not heard of for 30 s"]
     watched.say("training", 2)
     assert watched.look() == ["a joined"]
@@ -116,10 +117,23 @@ async def test_an_answer_is_a_sign_of_life(watched: Watched) -> None:
     watched.say("training", 1)
     watched.look()
     for _ in range(3):
-        assert watched.look(remote.SILENCE - 1) == []
+        assert watched.look(SILENCE - 1) == []
         watched.roster.answers["a"] += 1
-    assert watched.look(remote.SILENCE) == []
+    assert watched.look(SILENCE) == []
     assert watched.look(2) == LOST
+
+
+async def test_an_answer_is_no_measure_of_how_seldom_a_status_comes(watched: Watched) -> None:
+    await watched.start()
+    watched.say("training", 1)
+    watched.look()
+    for counter in (2, 3):
+        watched.look(55)
+        watched.roster.answers["a"] += 1
+        watched.look(5)
+        watched.say("training", counter)
+        watched.look()
+    assert watched.look(115) == []
 
 
 async def test_a_status_that_vanishes_is_silence(watched: Watched) -> None:
@@ -127,7 +141,7 @@ async def test_a_status_that_vanishes_is_silence(watched: Watched) -> None:
     watched.say("training", 1)
     watched.look()
     watched.exchange.site("a").status.unlink()
-    assert watched.look(remote.SILENCE - 1) == []
+    assert watched.look(SILENCE - 1) == []
     assert watched.look(2) == ["a lost: not heard of for 30 s"]
 
 

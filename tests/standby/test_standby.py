@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -167,3 +168,28 @@ async def test_a_person_who_ends_it_says_goodbye_and_a_service_that_is_stopped_d
     status = read_status(site)
     assert status is not None
     assert status.state == state
+
+
+async def test_a_share_that_goes_away_between_two_looks_ends_nobody(
+    tmp_path: Path, site: SiteFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tasks were listed, and then their results are asked for."""
+    exists, away = Path.exists, True
+
+    def stale(self: Path) -> bool:
+        if away and self.parent == site.results:
+            raise OSError(errno.ESTALE, "Stale file handle", str(self))
+        return exists(self)
+
+    monkeypatch.setattr(Path, "exists", stale)
+    put_job(tmp_path, GOOD)
+    said: list[str] = []
+    async with standing_by(tmp_path, said):
+        publish(site, 0, {"numpy_key": WEIGHTS})
+        deadline = time.monotonic() + 30
+        while not any("is away: Stale file handle" in line for line in said):
+            assert time.monotonic() < deadline, said
+            await asyncio.sleep(0.005)
+        away = False
+        await until(site, lambda status: status.run == RUN and status.state == "waiting")
+    assert "the exchange folder is back" in said

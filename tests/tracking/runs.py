@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from fltui.run.folder import RunFolder
 from fltui.run.journal import Journal
 from fltui.run.models import Models
 from fltui.server.books import write_metrics
+from fltui.tracking.records import Record
+from fltui.tracking.stream import Stream
 from tests.run.journals import RUN, accepted, finished, round_finished, round_started, started
 
 ODD = "Größe (%)/a"
@@ -67,6 +69,12 @@ def append(folder: RunFolder, events: Iterable[AnyEvent]) -> None:
         journal.append(event)
     journal.close()
     write_metrics(folder.metrics, folder.state()).close()
+
+
+def records_of(events: Iterable[AnyEvent], parameters: Mapping[str, str] | None = None) -> list[Record]:
+    """All that trackers are told of some events."""
+    stream = Stream(parameters)
+    return [record for event in events for record in stream.take(event)]
 
 
 def table(folder: RunFolder) -> dict[tuple[str, str], list[tuple[int, float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,9 +41,6 @@ class Heard:
     def finish(self) -> None:
         self.finished = True
 
-    def close(self) -> None:
-        self.closed = True
-
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Heard]:
@@ -52,7 +50,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Heard]:
     def opened(target: Target, folder: RunFolder, models: ModelChoice, experiment: str) -> Iterator[Heard]:
         writer = made[target.place] = Heard(target.text)
         yield writer
-        writer.close()
+        writer.closed = True
 
     monkeypatch.setattr(follow, "opened", opened)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -118,6 +116,15 @@ def test_a_journal_that_was_changed_is_no_run(heard: dict[str, Heard], tmp_path:
         ("tensorboard", "names no place; write tensorboard:DIR"),
         ("mlflow:", "write mlflow:DIR, or set MLFLOW_TRACKING_URI"),
         ("mlflow:sqlite:///x.db", "pip install mlflow"),
+        ("tensorboard:http://x", "names no folder"),
+        ("tensorboard:~nobody-of-this-name/tb", "the home of somebody who is not known"),
+        ("tensorboard:a\udcffb", "'tensorboard:a.*b' is not UTF-8"),
+        ("mlflow:file:", "write mlflow:DIR"),
+        ("mlflow:ftp://x", "names no store that is known here"),
+        ("mlflow:databricks", r"For a folder of that name write mlflow:\./databricks"),
+        ("mlflow:http://", "names no server"),
+        ("mlflow:http://x:99999", "is no URL: Port out of range"),
+        ("mlflow:http://[", "is no URL"),
     ],
 )
 def test_what_is_no_target_is_a_sentence(text: str, sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +150,50 @@ def test_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert parse_target("mlflow:file:///a%20b").place == "/a b"
     assert targets._artifacts(parse_target("mlflow:sqlite:///x/ml.db")) == (tmp_path / "x/mlartifacts").as_uri()
     assert targets._artifacts(parse_target("mlflow:sqlite:////x/ml.db")) == "file:///x/mlartifacts"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("mlflow:http://me:secret@host:5000/x", "mlflow:http://host:5000/x"),
+        ("mlflow:http://me:p@secret@host", "mlflow:http://host"),
+        ("mlflow:postgresql://host/db?user=me&password=secret", "mlflow:postgresql://host/db?..."),
+        ("mlflow:sqlite:////a@b/ml.db", "mlflow:sqlite:////a@b/ml.db"),
+        ("tensorboard:/data/me@home/what?", "tensorboard:/data/me@home/what?"),
+        ("API request to http://me:secret@host/a?b='c' failed", "API request to http://host/a?...'c' failed"),
+    ],
+)
+def test_no_sentence_shows_a_password(text: str, shown: str) -> None:
+    assert str(TrackingError(text)) == shown
+
+
+@pytest.mark.parametrize("text", ["mlflow:postgresql://me:secret@host/db", "wandb:http://me:secret@host", "wandb:a\nb"])
+def test_nor_does_one_of_a_target_that_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "find_spec", lambda name: None if name == "sqlalchemy" else object())
+    with pytest.raises(BadInputError) as refused:
+        parse_target(text)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_line_feed_would_make_two_targets_of_one() -> None:
+    with pytest.raises(BadInputError, match="line feed"):
+        parse_target("tensorboard:a\nb")
+
+
+def test_where_a_proxy_leads_to_a_server_the_proxy_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    far = Target("mlflow", "https://mlflow.invalid")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        port = proxy.getsockname()[1]
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{port}")
+        targets._check_server(far)
+        monkeypatch.setenv("NO_PROXY", ".invalid")
+        with pytest.raises(TrackingError, match="nobody answers there"):
+            targets._check_server(far)
+    monkeypatch.delenv("NO_PROXY")
+    with pytest.raises(TrackingError, match=rf"its proxy 127\.0\.0\.1:{port} does not answer"):
+        targets._check_server(far)
 
 
 def test_a_server_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:

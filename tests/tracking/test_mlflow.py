@@ -12,8 +12,8 @@ import pytest
 pytest.importorskip("mlflow")
 
 from fltui.tracking.follow import track
-from fltui.tracking.keys import Keys
-from fltui.tracking.mlflow import MLflowWriter
+from fltui.tracking.metric_keys import MetricKeys
+from fltui.tracking.mlflow import MLflowWriter, Progress
 from fltui.tracking.records import Kind, Point, Series
 from fltui.tracking.targets import parse_target
 from tests.tracking.runs import append, table, whole, write_run
@@ -48,7 +48,7 @@ def test_its_client_says_what_the_table_says_however_often_it_was_told(
 
     with monkeypatch.context() as killed:  # after values were sent, before it is noted which
 
-        def die(self: MLflowWriter, points: list[Point]) -> None:
+        def die(self: MLflowWriter, points: list[tuple[Point, Progress]]) -> None:
             log(self, points)
             self._client.set_tag(self._run, "fltui.told", before)
             raise KeyboardInterrupt
@@ -60,7 +60,7 @@ def test_its_client_says_what_the_table_says_however_often_it_was_told(
 
     for _ in range(2):
         assert not track(folder, [target], models="all").failed
-    run, keys = the_run(client), Keys()
+    run, keys = the_run(client), MetricKeys()
     for (site, metric), wanted in table(folder).items():
         key, _ = keys.of(Series(Kind.METRIC, metric, site))
         history = client.get_metric_history(run.info.run_id, key)

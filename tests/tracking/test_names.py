@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("mlflow")
 pytest.importorskip("tensorboard")
 
-from fltui.tracking.keys import Keys
+from fltui.tracking.metric_keys import MetricKeys
 from fltui.tracking.records import Kind, Series
 from fltui.tracking.tensorboard import tag_of
 
@@ -29,7 +29,7 @@ def test_mlflow_takes_every_key_and_none_is_anothers() -> None:
 
     check: Any = validation._validate_metric
 
-    keys = Keys()
+    keys = MetricKeys()
     found: dict[str, Series] = {}
     for one in series():
         if one.site == ("site-1" if one.kind is Kind.ROUND else "" if one.kind is Kind.LOGGED else "nobody"):
@@ -44,7 +44,7 @@ def test_mlflow_takes_every_key_and_none_is_anothers() -> None:
 
 
 def test_names_that_can_stay_do() -> None:
-    keys = Keys()
+    keys = MetricKeys()
     assert keys.of(Series(Kind.METRIC, "train/loss")) == ("train/loss", False)
     assert keys.of(Series(Kind.METRIC, "loss", "site-1")) == ("sites/site-1/loss", False)
     assert keys.of(Series(Kind.LOGGED, "loss", "site-1")) == ("logged/site-1/loss", False)

@@ -9,9 +9,8 @@ from fltui.errors import BadInputError
 from fltui.run.events import AnyEvent, MetricLogged, RoundStarted, RunResumed, RunStatus
 from fltui.tracking import stream
 from fltui.tracking.records import Begun, Ended, GoneOn, Kind, ModelStored, Point, Series
-from fltui.tracking.stream import records_of
 from tests.run.journals import accepted, finished, rejected, round_finished, round_started, started
-from tests.tracking.runs import whole
+from tests.tracking.runs import records_of, whole
 
 
 def points(records: list[object], kind: Kind) -> list[tuple[str, str, int, float]]:

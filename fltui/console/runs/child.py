@@ -22,13 +22,11 @@ import msgspec
 from fltui.console.safe import safe
 from fltui.errors import FltuiError
 from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.said import last_sentence, tail
 from fltui.job.handover import LIFELINE
 
 _LONGEST_LINE = 1 << 20
 """Bytes of one line of events: ten thousand sites have room."""
-
-_TAIL = 8192
-"""Bytes at the end of standard error that are looked at."""
 
 
 class NotStartedError(FltuiError):
@@ -83,10 +81,7 @@ class Child:
 
     def stderr_tail(self) -> str:
         """The last lines of standard error, harmless."""
-        size = os.fstat(self._stderr).st_size
-        start = max(0, size - _TAIL)
-        lines = os.pread(self._stderr, _TAIL, start).decode(errors="replace").splitlines()
-        return "\n".join(map(safe, lines[1:] if start else lines))
+        return "\n".join(map(safe, tail(self._stderr).splitlines()))
 
     async def kill(self) -> None:
         """Kill the process and all of its group, and wait for its end."""
@@ -189,8 +184,5 @@ def _event_in(line: bytes) -> _Event | None:
 
 def _sentence(said: str, code: int) -> str:
     """Why it ended, from what it said."""
-    lines = [line for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("error: ")] or lines
-    if told:
-        return told[-1].removeprefix("error: ")
-    return f"fltui was killed by {signal.Signals(-code).name}" if code < 0 else f"fltui ended with exit code {code}"
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    return last_sentence(said, f"fltui {how}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,37 +147,30 @@ class _Summary(msgspec.Struct):
     metrics: dict[str, float]
 
 
-class RunList:
-    """Reads the runs of a folder again and again; of what grows only what is new is read.
+class RunReader:
+    """Reads runs again and again; of what grows only what is new is read."""
 
-    Args:
-        runs: folder of run folders.
-    """
-
-    def __init__(self, runs: Path) -> None:
-        self._runs = runs
+    def __init__(self) -> None:
         self._known: dict[Path, tuple[_Stamp, RunEntry]] = {}
         self._folds: dict[Path, _Fold] = {}
 
-    def read(self) -> list[RunEntry]:
-        """The runs, newest first. Takes long the first time; not for the app's thread."""
-        found = [self._entry(folder) for folder in list_runs(self._runs)]
-        roots = {entry.folder.root for entry in found}
-        self._known = {root: known for root, known in self._known.items() if root in roots}
-        self._folds = {root: fold for root, fold in self._folds.items() if root in roots}
-        return found
-
-    def _entry(self, folder: RunFolder) -> RunEntry:
+    def read(self, folder: RunFolder) -> RunEntry:
+        """A run as it is now. Takes long the first time; not for the app's thread."""
         alive = folder.is_alive()
         stamp = (*_stamp(folder.journal), alive)
         known = self._known.get(folder.root)
         if known is not None and known[0] == stamp:
             return known[1]
-        entry = self._read_entry(folder, alive=alive)
+        entry = self._read(folder, alive=alive)
         self._known[folder.root] = (stamp, entry)
         return entry
 
-    def _read_entry(self, folder: RunFolder, *, alive: bool) -> RunEntry:
+    def keep(self, roots: Collection[Path]) -> None:
+        """Forget all runs but these."""
+        self._known = {root: known for root, known in self._known.items() if root in roots}
+        self._folds = {root: fold for root, fold in self._folds.items() if root in roots}
+
+    def _read(self, folder: RunFolder, *, alive: bool) -> RunEntry:
         summary = None if alive else _summary(folder)
         if summary is not None:
             return summary
@@ -200,6 +194,24 @@ class RunList:
             state.seconds,
             dict(state.metrics),
         )
+
+
+class RunList:
+    """Reads the runs of a folder again and again.
+
+    Args:
+        runs: folder of run folders.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
+        self._reader = RunReader()
+
+    def read(self) -> list[RunEntry]:
+        """The runs, newest first. Takes long the first time; not for the app's thread."""
+        found = [self._reader.read(folder) for folder in list_runs(self._runs)]
+        self._reader.keep({entry.folder.root for entry in found})
+        return found
 
 
 class _Fold:

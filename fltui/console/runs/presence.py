@@ -1,7 +1,7 @@
 """The sites of an exchange as the home screen lists them: who is there, by what changes while somebody looks.
 
 Heard of is a site whose status has changed since the last look, by the clock of this process; no clock of a site is
-asked. Who has said goodbye is not listed.
+asked. Silent is one that a server would lose, see `fltui.exchange.silence`. Who has said goodbye is not listed.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from fltui.console.safe import safe
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
 from fltui.exchange.manifest import SiteActivity, Status
-
-SILENCE = 30.0
-"""Seconds without a change after which a site is called silent, as its server would lose it."""
+from fltui.exchange.silence import patience, with_gap
 
 MOST = 1000
 """Sites that are looked at."""
@@ -33,7 +31,7 @@ class SiteLine:
         state: what it says it is doing.
         run: the run that it serves; empty where it waits for one.
         heard: seconds since its status last changed; None if it did not while somebody looked.
-        silent: it has not been heard of for long.
+        silent: it has not been heard of for longer than its pace allows.
         reason: what it says of a failure.
     """
 
@@ -43,6 +41,24 @@ class SiteLine:
     heard: float | None
     silent: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What was last seen of a site: its words, when they changed, and how long the times before lay apart."""
+
+    session: str
+    counter: int
+    at: float | None = None
+    gaps: tuple[float, ...] = ()
+
+    def next(self, status: Status, now: float) -> _Heard:
+        """The same after a look."""
+        if (status.session, status.counter) == (self.session, self.counter):
+            return self
+        goes_on = status.session == self.session
+        gaps = with_gap(self.gaps, now - self.at) if self.at is not None and goes_on else ()
+        return _Heard(status.session, status.counter, now, gaps)
 
 
 class SiteList:
@@ -57,7 +73,7 @@ class SiteList:
         self._exchange = ExchangeFolder(exchange)
         self._now = now
         self._begun = now()
-        self._seen: dict[str, tuple[tuple[str, int], float | None]] = {}
+        self._heard: dict[str, _Heard] = {}
 
     def read(self) -> list[SiteLine]:
         """Those that are there, or were and did not say that they go; by name."""
@@ -65,21 +81,21 @@ class SiteList:
             folders = self._exchange.sites()[:MOST]
         except OSError:
             folders = []
-        lines, seen = [], {}
+        lines, heard = [], {}
         for folder in folders:
             status = read_status(folder)
             if status is None or status.site != folder.name:
                 continue
-            mark, before = (status.session, status.counter), self._seen.get(folder.name)
-            heard = before[1] if before and before[0] == mark else (self._now() if before else None)
-            seen[folder.name] = mark, heard
+            before = self._heard.get(folder.name)
+            now = _Heard(status.session, status.counter) if before is None else before.next(status, self._now())
+            heard[folder.name] = now
             if status.state != "finished":
-                lines.append(self._line(folder.name, status, heard))
-        self._seen = seen
+                lines.append(self._line(folder.name, status, now))
+        self._heard = heard
         return sorted(lines, key=lambda line: natural(line.name))
 
-    def _line(self, name: str, status: Status, heard: float | None) -> SiteLine:
+    def _line(self, name: str, status: Status, heard: _Heard) -> SiteLine:
         now = self._now()
-        silent = now - (self._begun if heard is None else heard) > SILENCE
-        ago = None if heard is None else now - heard
+        ago = None if heard.at is None else now - heard.at
+        silent = (now - self._begun if ago is None else ago) > patience(heard.gaps)
         return SiteLine(name, status.state, safe(status.run, 200), ago, silent, safe(status.reason))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,19 +17,16 @@ from textual.widgets import Input, Static
 from fltui.console.amounts import duration_text, metric_text
 from fltui.console.host import Host, Places
 from fltui.console.runs.listing import JobEntry, JobList, RunEntry, RunList
-from fltui.console.runs.presence import SiteLine, SiteList
-from fltui.console.runs.queued import QueueLine, QueueList
 from fltui.console.safe import safe
 from fltui.console.screens.job_screen import JobScreen
+from fltui.console.screens.looking import Look
 from fltui.console.screens.question import Question
+from fltui.console.screens.serving import QueueChanged, QueueRead, Serving, SitesRead
 from fltui.console.widgets.entry import Entry
 from fltui.console.widgets.key_bar import KeyBar
-from fltui.console.widgets.service import QueueTable, Service
+from fltui.console.widgets.service import QueueTable
 from fltui.console.widgets.table import Cell, Column, Row, Table
 from fltui.console.words import date_text, short_id, state_words
-
-if TYPE_CHECKING:
-    from fltui.console.screens.queueing import Queueing
 
 _LOOK = 1.0
 """Seconds between two looks at the folders: other processes make runs too."""
@@ -68,16 +65,12 @@ class HomeScreen(Screen[None]):
     ]
 
     class Read(Message):
-        """The lists were read."""
+        """Jobs and runs were read."""
 
-        def __init__(
-            self, jobs: list[JobEntry], runs: list[RunEntry], queue: list[QueueLine] | None, sites: list[SiteLine]
-        ) -> None:
+        def __init__(self, jobs: list[JobEntry], runs: list[RunEntry]) -> None:
             super().__init__()
             self.jobs = jobs
             self.runs = runs
-            self.queue = queue
-            self.sites = sites
 
     class Deleted(Message):
         """A run was deleted, or was not."""
@@ -87,25 +80,16 @@ class HomeScreen(Screen[None]):
             self.run = run
             self.problem = problem
 
-    class QueueChanged(Message):
-        """Something was done to the queue, or was not."""
-
-        def __init__(self, problem: str) -> None:
-            super().__init__()
-            self.problem = problem
-
     def __init__(self, host: Host, places: Places) -> None:
         super().__init__()
         self._host = host
         self._places = places
-        self._job_list = JobList(places.jobs)
-        self._run_list = RunList(places.runs)
-        self._queue_list = QueueList(places.queue)
-        self._site_list = SiteList(places.exchange)
-        self._service: Service | None = None
+        self._serving = Serving(self, host, places)
         self._jobs: list[JobEntry] = []
         self._runs: list[RunEntry] = []
-        self._reading = False
+        self._by_folder: dict[Path, RunEntry] | None = None
+        jobs, runs = JobList(places.jobs), RunList(places.runs)
+        self._lists = Look(self, lambda: self.Read(jobs.read(), runs.read()), "read")
 
     def compose(self) -> ComposeResult:
         """Two lists, a filter, a line about what is being done, the footer."""
@@ -129,41 +113,34 @@ class HomeScreen(Screen[None]):
         self._look()
 
     def _look(self) -> None:
-        """Read the lists in a thread, one look at a time: a slow disk or a long journal takes what it takes."""
-        if not self._reading and self.is_attached and (self.is_active or isinstance(self.app.screen, ModalScreen)):
-            self._reading = True
-            self.run_worker(self._read, thread=True, group="read")
-
-    def _read(self) -> None:
-        jobs, runs = self._job_list.read(), self._run_list.read()
-        self.post_message(self.Read(jobs, runs, self._queue_list.read(), self._site_list.read()))
+        """Look at everything anew."""
+        if self.is_attached and (self.is_active or isinstance(self.app.screen, ModalScreen)):
+            self._lists.start()
+            self._serving.look(self._by_folder)
 
     def on_home_screen_read(self, event: Read) -> None:
         """Show the lists."""
-        self._reading = False
         if (event.jobs, event.runs) != (self._jobs, self._runs) or not (event.jobs and event.runs):
             self._jobs, self._runs = event.jobs, event.runs
             self._show()
-        if event.queue is not None or event.sites or self._service is not None:
-            self._show_service(event.queue, event.sites)
+        is_first, self._by_folder = self._by_folder is None, {entry.folder.root: entry for entry in event.runs}
+        if is_first:
+            self._serving.look(self._by_folder)
 
-    def _show_service(self, queue: list[QueueLine] | None, sites: list[SiteLine]) -> None:
-        """Show a queue and sites, from when there are any."""
-        if self._service is None:
-            self._service = Service()
-            self.mount(self._service, after="#lists")
-            self.add_class("-service")
-            self.refresh_bindings()
-        self._service.show(queue, sites)
-        hidden = self._service.summary if self.has_class("-narrow") else ""
-        self._tables[1].border_subtitle = f"tab: {hidden}" if hidden else ""
+    def on_queue_read(self, event: QueueRead) -> None:
+        """Show the queue."""
+        self._serving.show_queue(event.view)
+
+    def on_sites_read(self, event: SitesRead) -> None:
+        """Show the sites."""
+        self._serving.show_sites(event.sites)
 
     def _show(self) -> None:
         wanted = self.query_one("#filter", Input).value.casefold()
-        jobs, runs = self._tables
+        jobs, runs = self._job_table, self._run_table
         jobs.set_rows([_job_row(entry) for entry in self._jobs if wanted in entry.name.casefold()])
         runs.set_rows([_run_row(entry) for entry in self._runs if wanted in entry.folder.run.casefold()])
-        looked = ", ".join(safe(str(folder)) for folder in self._places.jobs)
+        looked = ", ".join(safe(str(folder)) for folder in self._places.jobs) or "sample_jobs, which is not here"
         jobs.placeholder = (
             "no job has that in its name" if wanted else f"no jobs in {looked}; fltui --jobs DIR looks elsewhere"
         )
@@ -172,17 +149,21 @@ class HomeScreen(Screen[None]):
         )
 
     @property
-    def _tables(self) -> tuple[Table, Table]:
-        return self.query_one("#jobs", Table), self.query_one("#runs", Table)
+    def _job_table(self) -> Table:
+        return self.query_one("#jobs", Table)
+
+    @property
+    def _run_table(self) -> Table:
+        return self.query_one("#runs", Table)
 
     @property
     def _job(self) -> JobEntry | None:
-        key = self._tables[0].cursor_key
+        key = self._job_table.cursor_key
         return next((entry for entry in self._jobs if str(entry.path) == key), None)
 
     @property
     def _run(self) -> RunEntry | None:
-        key = self._tables[1].cursor_key
+        key = self._run_table.cursor_key
         return next((entry for entry in self._runs if entry.folder.run == key), None)
 
     def show_doing(self, text: str) -> None:
@@ -193,19 +174,19 @@ class HomeScreen(Screen[None]):
 
     def on_table_selected(self, event: Table.Selected) -> None:
         """Open a job's page, or a run."""
-        if self._service is not None and event.table in self._service.tables:
-            line = self._service.line(event.key) if event.table is self._service.tables[0] else None
-            if line is not None and line.run is not None and line.run.journal.is_file():
-                self._host.open_run(line.run)
-            elif line is not None:
-                self._host.tell(line.reason or "it has no run yet")
-        elif event.table is self._tables[0]:
+        if event.table is self._job_table:
             if self._job is not None:
                 self.app.push_screen(JobScreen(self._job), self._begin)
-        elif self._run is not None and self._run.status is not None:
-            self._host.open_run(self._run.folder)
-        elif self._run is not None:
-            self._host.tell(self._run.reason, severity="error")
+        elif event.table is self._run_table:
+            self._open(self._run)
+        else:
+            self._serving.open(event)
+
+    def _open(self, run: RunEntry | None) -> None:
+        if run is not None and run.status is not None:
+            self._host.open_run(run.folder)
+        elif run is not None:
+            self._host.tell(run.reason, severity="error")
 
     def _begin(self, command: str | None) -> None:
         if command is not None and self._job is not None:
@@ -251,61 +232,46 @@ class HomeScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy the path of the highlighted job, run or entry."""
-        job, run = self._job, self._run
-        queued = self._service.tables[0] if self._service is not None else None
-        if queued is not None and self.focused is queued:
-            line = self._service.line(queued.cursor_key) if self._service is not None else None
-            self._host.copy(str(line.folder.root) if line is not None else "")
-        elif self.focused is self._tables[0] and job is not None:
+        job, run, entry = self._job, self._run, self._serving.path_at(self.focused)
+        if entry is not None:
+            self._host.copy(entry)
+        elif self.focused is self._job_table and job is not None:
             self._host.copy(str(job.path))
         elif run is not None:
             self._host.copy(str(run.folder.root))
 
     def action_other(self) -> None:
         """Go to the next list."""
-        tables: list[Table] = [*self._tables, *(self._service.tables if self._service is not None else ())]
-        shown = [table for table in tables if table.display]
-        at = shown.index(self.focused) if isinstance(self.focused, Table) and self.focused in shown else 0
-        self.set_class(shown[(at + 1) % len(shown)] not in self._tables, "-at-service")
-        self.set_focus(shown[(at + 1) % len(shown)])  # at once: the next key may be there already
+        self._go(1)
 
     def action_other_back(self) -> None:
         """Go to the list before."""
-        for _ in range(sum(table.display for table in self.query(Table)) - 1):
-            self.action_other()
+        self._go(-1)
+
+    def _go(self, step: int) -> None:
+        tables = [self._job_table, self._run_table, *self._serving.tables]
+        at = tables.index(self.focused) if isinstance(self.focused, Table) and self.focused in tables else 0
+        wanted = tables[(at + step) % len(tables)]
+        self.set_class(wanted in self._serving.tables, "-at-service")
+        self.set_focus(wanted)  # at once: the next key may be there already
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """On a small screen there is room for two lists: those that one of them has the focus."""
-        within = self._service is not None and event.widget in self._service.tables
-        self.set_class(within, "-at-service")
-
-    # The queue.
+        self.set_class(event.widget in self._serving.tables, "-at-service")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There is nothing to submit to where there is no queue."""
-        return self._queueing is not None if action == "submit" else super().check_action(action, parameters)
-
-    @property
-    def _queueing(self) -> Queueing | None:
-        queue = self._queue_list.queue
-        if queue is None or self._service is None or not self._service.tables[0].display:
-            return None
-        from fltui.console.screens.queueing import Queueing  # here: few have one
-
-        return Queueing(self, self._host, queue, lambda problem: self.post_message(self.QueueChanged(problem)))
+        return self._serving.has_queue if action == "submit" else super().check_action(action, parameters)
 
     def action_submit(self) -> None:
         """Submit the highlighted job to the queue."""
-        if self._queueing is not None and self._job is not None:
-            self._queueing.submit(self._job)
+        self._serving.submit(self._job)
 
     def on_queue_table_wanted(self, event: QueueTable.Wanted) -> None:
         """Abort, clone or delete an entry."""
-        line = self._service.line(event.key) if self._service is not None else None
-        if self._queueing is not None and line is not None:
-            self._queueing.change(event.change, line)
+        self._serving.change(event)
 
-    def on_home_screen_queue_changed(self, event: QueueChanged) -> None:
+    def on_queue_changed(self, event: QueueChanged) -> None:
         """Read the queue again, and say what could not be done."""
         if event.problem:
             self._host.tell(event.problem, severity="error")
@@ -323,8 +289,7 @@ class HomeScreen(Screen[None]):
 
     def on_input_submitted(self) -> None:
         """Back to the list, with the filter on."""
-        jobs, runs = self._tables
-        self.set_focus(runs if runs.row_count else jobs)
+        self.set_focus(self._run_table if self._run_table.row_count else self._job_table)
 
     def action_stop(self) -> None:
         """Stop what is being started; else end the filter."""
@@ -332,7 +297,7 @@ class HomeScreen(Screen[None]):
         if not self._host.stop_launching() and line.display:
             line.value = ""
             line.display = False
-            self.set_focus(self._tables[0])
+            self.set_focus(self._job_table)
 
 
 def _removed(folder: Path) -> str:

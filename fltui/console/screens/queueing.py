@@ -17,10 +17,11 @@ from fltui.console.screens.question import Question
 from fltui.console.widgets.service import Change
 from fltui.errors import BadInputError
 from fltui.exchange.manifest import MALFORMED
+from fltui.exchange.said import last_sentence
 from fltui.queue.changing import abort, delete
+from fltui.queue.entries import Standing, read_entry
 from fltui.queue.folder import QueueFolder
 from fltui.queue.groups import read_groups
-from fltui.queue.standing import Standing, read_entry
 from fltui.queue.submitting import clone
 
 _MOST_GROUPS = 4
@@ -49,6 +50,13 @@ class Queueing:
         self._host = host
         self._queue = queue
         self._changed = changed
+
+    def open(self, line: QueueLine | None) -> None:
+        """Show the run of an entry, or say why there is none."""
+        if line is not None and line.run is not None and line.run.journal.is_file():
+            self._host.open_run(line.run)
+        elif line is not None:
+            self._host.tell(line.reason or "it has no run yet")
 
     def submit(self, job: JobEntry) -> None:
         """Ask for which sites, and put the job at the end of the queue."""
@@ -121,18 +129,18 @@ class Queueing:
         try:
             msgspec.json.decode(done.stdout, type=_Submitted)
         except MALFORMED as error:
-            said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-            raise BadInputError(said[-1].removeprefix("error: ") if said else f"job {job} was not submitted") from error
+            said = done.stderr.decode(errors="replace")
+            raise BadInputError(last_sentence(said, f"job {job} was not submitted")) from error
 
     def _abort(self, line: QueueLine) -> None:
-        if not abort(self._queue, line.folder, "asked for in the console") and not self._queue.is_served():
+        if not abort(self._queue, line.folder.id, "asked for in the console") and not self._queue.is_served():
             raise BadInputError("the queue has no server on this machine: the entry is aborted as soon as it has one")
 
     def _clone(self, line: QueueLine) -> None:
         clone(self._queue, read_entry(line.folder, with_run=False))
 
     def _delete(self, line: QueueLine) -> None:
-        delete(self._queue, line.folder)
+        delete(self._queue, line.folder.id)
 
 
 def _words(change: Change, line: QueueLine) -> tuple[str, str, str, str]:

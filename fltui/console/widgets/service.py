@@ -11,11 +11,11 @@ from textual.containers import Horizontal
 from textual.message import Message
 
 from fltui.console.runs.presence import SiteLine
-from fltui.console.runs.queued import QueueLine
+from fltui.console.runs.queued import QueueLine, QueueView
 from fltui.console.safe import safe
 from fltui.console.widgets.table import Cell, Column, Row, Table
 from fltui.console.words import entry_words, site_words
-from fltui.queue.standing import Standing
+from fltui.queue.entries import Standing
 
 Change = Literal["abort", "clone", "delete"]
 
@@ -58,40 +58,48 @@ class Service(Horizontal):
 
     def __init__(self) -> None:
         super().__init__(id="service")
+        self.queue = QueueTable(_QUEUE_COLUMNS, id="queue")
+        self.sites = Table(_SITE_COLUMNS, id="sites")
+        self.queue.display = self.sites.display = False
         self._lines: dict[str, QueueLine] = {}
-        empty = "the queue is empty; u submits the highlighted job"
-        self.tables = QueueTable(_QUEUE_COLUMNS, placeholder=empty, id="queue"), Table(_SITE_COLUMNS, id="sites")
-        """The queue and the sites."""
-        self.summary = ""
-        """What there is, in a few words."""
 
     def compose(self) -> ComposeResult:
         """Two tables."""
-        yield from self.tables
+        yield self.queue
+        yield self.sites
 
     def on_mount(self) -> None:
         """Name the sites; the queue's title counts."""
-        self.tables[1].border_title = "Sites"
+        self.sites.border_title = "Sites"
 
-    def show(self, queue: list[QueueLine] | None, sites: list[SiteLine]) -> None:
-        """Show what is there now.
+    @property
+    def tables(self) -> list[Table]:
+        """Those that are shown."""
+        return [table for table in (self.queue, self.sites) if table.display]
 
-        Args:
-            queue: None where there is no queue.
-            sites: of the exchange.
-        """
-        queued, present = self.tables
-        queued.display, present.display = queue is not None, bool(sites)
-        self._lines = {line.folder.id: line for line in queue or []}
-        places = iter(range(1, len(self._lines) + 1))
-        queued.set_rows([_queue_row(line, places) for line in queue or []])
-        present.set_rows([_site_row(line) for line in sites])
-        self.summary = ", ".join(
-            filter(None, ["queue" if queue is not None else "", f"{len(sites)} sites" if sites else ""])
-        )
-        waiting = sum(line.standing is Standing.WAITING for line in queue or [])
-        running = sum(line.standing is Standing.RUNNING for line in queue or [])
-        queued.border_title = f"Queue · {running} running, {waiting} waiting" if queue else "Queue"
+    @property
+    def summary(self) -> str:
+        """What there is, in a few words."""
+        sites = f"{self.sites.row_count} sites" if self.sites.display else ""
+        return ", ".join(filter(None, ["queue" if self.queue.display else "", sites]))
+
+    def show_queue(self, view: QueueView | None) -> None:
+        """Show a queue as it is now; None where there is none."""
+        self.queue.display = view is not None
+        lines = view.lines if view is not None else []
+        self._lines = {line.folder.id: line for line in lines}
+        places = iter(range(1, len(lines) + 1))
+        self.queue.set_rows([_queue_row(line, places) for line in lines])
+        fault = view.fault if view is not None else ""
+        self.queue.placeholder = fault or "the queue is empty; u submits the highlighted job"
+        waiting = sum(line.standing is Standing.WAITING for line in lines)
+        running = sum(line.standing is Standing.RUNNING for line in lines)
+        self.queue.border_title = f"Queue · {running} running, {waiting} waiting" if lines else "Queue"
+
+    def show_sites(self, sites: list[SiteLine]) -> None:
+        """Show the sites of the exchange as they are now."""
+        self.sites.display = bool(sites)
+        self.sites.set_rows([_site_row(line) for line in sites])
 
     def line(self, key: str | None) -> QueueLine | None:
         """The entry of a row."""

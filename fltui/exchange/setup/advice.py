@@ -16,19 +16,19 @@ class Setup:
     Attributes:
         exchange: the exchange folder on this machine, its folders made already.
         sites: the names of the sites, sorted; at a site its own name alone.
-        me: whose machine this is: ``"server"``, or the name of the site.
+        side: whose machine this is: ``"server"``, or the name of the site.
         remote: where all sides meet, for a carrier that has to be told.
     """
 
     exchange: ExchangeFolder
     sites: tuple[str, ...]
-    me: str = SERVER
+    side: str = SERVER
     remote: str = ""
 
     @property
     def at_server(self) -> bool:
         """Whether this machine is the server's."""
-        return self.me == SERVER
+        return self.side == SERVER
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -1,19 +1,20 @@
-"""The carriers that an exchange can be prepared for, each in a module of its own name beside this one.
+"""The carriers that an exchange can be prepared for, each in a module of its own beside this one.
 
 Such a module has one function, ``prepare(setup: Setup) -> Advice``. It writes what the carrier needs on this machine
-and says what people have to do. It never changes a line that a person wrote.
+and says what people have to do. It never changes a line that a person wrote. It is loaded when somebody needs it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-from fltui.exchange.setup.advice import Advice, Setup
+if TYPE_CHECKING:
+    from fltui.exchange.setup.advice import Advice, Setup
 
 
 class Carrier(StrEnum):
-    """What carries an exchange from machine to machine; the value is the name of its module."""
+    """What carries an exchange from machine to machine."""
 
     SYNCTHING = "syncthing"
     RCLONE = "rclone"
@@ -25,7 +26,12 @@ def prepare(carrier: Carrier, setup: Setup) -> Advice:
     Raises:
         BadInputError: something cannot be written, or the carrier cannot do what is wanted.
     """
-    advice = import_module(f"fltui.exchange.setup.{carrier.value}").prepare(setup)
-    if not isinstance(advice, Advice):
-        raise TypeError(f"prepare() of {carrier.value} gave a {type(advice).__name__}")
-    return advice
+    match carrier:
+        case Carrier.SYNCTHING:
+            from fltui.exchange.setup import syncthing
+
+            return syncthing.prepare(setup)
+        case Carrier.RCLONE:
+            from fltui.exchange.setup import rclone
+
+            return rclone.prepare(setup)

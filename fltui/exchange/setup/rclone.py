@@ -37,7 +37,7 @@ def prepare(setup: Setup) -> Advice:
     """
     remote = _checked(setup.remote)
     root = setup.exchange.root
-    settings = {"SIDE": setup.me, "SITES": " ".join(setup.sites), "LOCAL": str(root), "REMOTE": remote}
+    settings = {"SIDE": setup.side, "SITES": " ".join(setup.sites), "LOCAL": str(root), "REMOTE": remote}
     text = Path(__file__).with_name(SCRIPT).read_text("utf-8")
     for name, value in settings.items():
         line = "SIDE=server\n" if name == "SIDE" else f"{name}=\n"
@@ -117,7 +117,7 @@ def _for_server(setup: Setup) -> list[Step]:
 
 
 def _for_site(setup: Setup) -> list[Step]:
-    name, root = setup.me, shlex.quote(str(setup.exchange.root))
+    name, root = setup.side, shlex.quote(str(setup.exchange.root))
     client = f"fltui client SCRIPT --site {name} --exchange {root}"
     return [
         _install(name, setup.remote),

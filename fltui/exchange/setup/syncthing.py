@@ -7,13 +7,12 @@ of a folder, and in one folder for both ways each side would wait for the rests 
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import SERVER, SiteFolder
-from fltui.exchange.plain import NotPlainError, open_plain
+from fltui.exchange.plain import NotPlainError, TooLargeError, read_plain
 from fltui.exchange.publish import put_bytes
 from fltui.exchange.setup.advice import Advice, Setup, Step
 
@@ -65,19 +64,15 @@ def _read(ignore: Path) -> list[str]:
         BadInputError: it cannot be read.
     """
     try:
-        fd = open_plain(ignore)
+        return read_plain(ignore, _LARGEST).decode().splitlines()
     except FileNotFoundError:
         return []
     except NotPlainError as error:
         raise BadInputError(f"{ignore} is not a plain file; put one in its place, or remove it") from error
+    except TooLargeError as error:
+        raise BadInputError(f"{ignore} is larger than {_LARGEST} bytes, so it is no list of patterns") from error
     except OSError as error:
         raise BadInputError(f"{ignore} cannot be read: {error.strerror}") from error
-    try:
-        with os.fdopen(fd, "rb") as file:
-            text = file.read(_LARGEST + 1)
-        if len(text) > _LARGEST:
-            raise BadInputError(f"{ignore} is larger than {_LARGEST} bytes, so it is no list of patterns")
-        return text.decode().splitlines()
     except UnicodeDecodeError as error:
         raise BadInputError(f"{ignore} is not UTF-8 text: {error}") from error
 
@@ -101,7 +96,7 @@ def _for_server(setup: Setup) -> list[Step]:
 
 
 def _for_site(setup: Setup) -> list[Step]:
-    name, root = setup.me, setup.exchange.root
+    name, root = setup.side, setup.exchange.root
     device = "DEVICE_ID_OF_SERVER"
     shares = _share(setup.exchange.site(name), device, tasks="receiveonly", rest="sendonly")
     client = f"fltui client SCRIPT --site {name} --exchange {shlex.quote(str(root))} --nudge syncthing"

@@ -9,18 +9,15 @@ import signal
 import sys
 from dataclasses import dataclass
 
-from fltui.exchange.visible import visible
+from fltui.exchange.plain import open_plain, open_to_append
+from fltui.exchange.said import last_sentence, tail
 from fltui.job.handover import LIFELINE
 from fltui.queue.documents import Claim
-from fltui.queue.standing import Entry
+from fltui.queue.entries import Entry
 from fltui.run.folder import RunFolder
 from fltui.run.state import RunState
 from fltui.server.dispatch.settings import Settings
-
-_TAIL = 8192
-"""Bytes at the end of what a process said that are looked at."""
-
-_LONGEST_SAYING = 600
+from fltui.tracking.environment import VARIABLE
 
 
 class Lifeline:
@@ -89,16 +86,14 @@ class Child:
         """Why it ended, from what it said."""
         if code < 0:
             return f"its server was killed by {signal.Signals(-code).name}"
-        try:
-            with self.entry.folder.said.open("rb") as file:
-                file.seek(max(self.said_from, file.seek(0, os.SEEK_END) - _TAIL))
-                lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        except OSError:
-            lines = []
-        told = [line for line in lines if line.startswith("error: ")] or lines
-        if told:
-            return visible(told[-1].removeprefix("error: "))[:_LONGEST_SAYING]
-        return f"its server ended with exit code {code}"
+        said = ""
+        with contextlib.suppress(OSError):
+            fd = open_plain(self.entry.folder.said)
+            try:
+                said = tail(fd, since=self.said_from)
+            finally:
+                os.close(fd)
+        return last_sentence(said, f"its server ended with exit code {code}")
 
 
 async def start(
@@ -115,22 +110,22 @@ async def start(
         settings: see `Settings`.
 
     Raises:
-        OSError: the system has no room for one more process, or the disk none for what it says.
+        OSError: the system has no room for one more process, or what it says cannot be written.
     """
     held_by_child = () if held is None else (held,)
-    words = _resume(claim) if state else _serve(entry, claim, settings)
-    said = os.open(entry.folder.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    words = _resume(claim, settings) if state else _serve(entry, claim, settings)
+    said = open_to_append(entry.folder.said)
     try:
         said_from = os.fstat(said).st_size
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
-            "fltui.cli.queued",
+            "fltui.cli.queue_child",
             *map(str, (lifeline.fd, *held_by_child)),
             "--",
             *words,
-            env={name: value for name, value in os.environ.items() if name != LIFELINE},
+            env=_environment(settings),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=said,
@@ -143,13 +138,19 @@ async def start(
     return Child(entry, claim, held, ended, process.pid, said_from, progress_of(state))
 
 
-def _resume(claim: Claim) -> list[str]:
-    return ["resume", str(claim.root), "--queued"]
+def _environment(settings: Settings) -> dict[str, str]:
+    found = {name: value for name, value in os.environ.items() if name not in (LIFELINE, VARIABLE)}
+    return {**found, VARIABLE: settings.track} if settings.track else found
+
+
+def _resume(claim: Claim, settings: Settings) -> list[str]:
+    words = ["resume", str(settings.runs / claim.run), "--queued", claim.run]
+    return [*words, "--job-code"] if settings.job_code else words
 
 
 def _serve(entry: Entry, claim: Claim, settings: Settings) -> list[str]:
     wishes = entry.about.wishes
-    words = ["server", str(entry.folder.job), "--run-id", claim.run, "--runs", claim.runs]
+    words = ["server", str(entry.folder.job), "--queued", claim.run, "--runs", str(settings.runs)]
     words += ["--exchange", str(settings.exchange), "--durability", settings.durability, "--watch", settings.watch]
     words += ["--wait", str(settings.wait if wishes.wait is None else wishes.wait), "--seed", str(wishes.seed)]
     if wishes.count is not None:

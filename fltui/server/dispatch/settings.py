@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fltui.client.config import Durability
@@ -25,6 +25,7 @@ class Settings:
         keep_models: for jobs that do not say it, see `RunOptions`.
         job_code: jobs' own code may run here.
         require_signatures: refuse what sites have not signed, in all jobs.
+        track: targets that every run is told to, see `fltui.tracking.environment`; empty for none.
         drain: end when nothing waits or runs any more.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     keep_models: int | None = None
     job_code: bool = False
     require_signatures: bool = False
+    track: str = field(default="", repr=False)
     drain: bool = False
 
     @property

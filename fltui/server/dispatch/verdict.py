@@ -36,7 +36,7 @@ def judge(state: RunState | None, code: int, said: str, tries: int, trouble: str
         code: what its process exited with; below zero the signal that killed it.
         said: why, in its words.
         tries: how often in a row it has died without progress, this time included; 0 if it made some.
-        trouble: see `room.trouble`.
+        trouble: see `Places.trouble`.
     """
     if state is not None and state.status.is_finished:
         return Verdict(state.status, state.reason)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fltui.console.runs.presence import SILENCE, SiteList
+from fltui.console.runs.presence import SiteList
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder
 from fltui.exchange.manifest import SiteActivity, Status, encode
+from fltui.exchange.silence import SILENCE
 
 
 class Exchange:
@@ -53,6 +54,18 @@ def test_who_is_silent_for_long_is_told_and_who_has_gone_is_not_listed(tmp_path:
     exchange.now += SILENCE + 1
     exchange.says("alive", counter=2)
     assert [(line.name, line.silent) for line in exchange.sites.read()] == [("alive", False), ("dead", True)]
+
+
+def test_whose_status_comes_seldom_is_silent_later(tmp_path: Path) -> None:
+    """As its server judges: a sync engine may carry a status once a minute."""
+    exchange = Exchange(tmp_path)
+    for counter in range(4):
+        exchange.says("slow", counter=counter)
+        exchange.sites.read()
+        exchange.now += 60
+    assert [line.silent for line in exchange.sites.read()] == [False]
+    exchange.now += 61
+    assert [line.silent for line in exchange.sites.read()] == [True]
 
 
 def test_what_others_wrote_is_harmless(tmp_path: Path) -> None:

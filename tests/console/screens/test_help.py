@@ -16,11 +16,11 @@ from textual.widgets import Static
 from fltui.console.config import Config
 from fltui.console.keys import AREAS, all_bindings, binding_ids, keys_of
 from fltui.console.screens.help import HelpScreen
-from fltui.console.widgets.service import Service
+from fltui.console.widgets.service import QueueTable
 from tests.console.books import hello
 from tests.console.evaluated import evaluated_book
 from tests.console.pilots import console, event_count, followed, settled, until
-from tests.queue.entries import queue_in
+from tests.queue.made import queue_in
 
 MODAL = ("question", "help", "job", "chooser")
 """Areas of screens that show their keys in a footer or on buttons of their own."""
@@ -65,7 +65,7 @@ async def test_every_binding_of_both_screens_is_in_help(tmp_path: Path) -> None:
     app = console(tmp_path)
     app.places = replace(app.places, queue=queue_in(tmp_path).root)
     async with app.run_test() as pilot:
-        await until(pilot, lambda: bool(pilot.app.screen.query(Service)))
+        await until(pilot, lambda: any(table.display for table in pilot.app.screen.query(QueueTable)))
         told |= {key.binding.id or "" for key in keys_of(pilot.app.screen)}
     async with console(tmp_path, book.folder).run_test(size=(120, 36)) as pilot:
         await followed(pilot, event_count(book.folder))

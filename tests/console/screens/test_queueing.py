@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Event
 
 import pytest
 from textual.widgets import Button, Static
 
 from fltui.console.app import ConsoleApp
 from fltui.console.host import Places
+from fltui.console.runs.presence import SiteLine, SiteList
 from fltui.console.screens.home import HomeScreen
 from fltui.console.screens.question import Question
 from fltui.console.screens.run_screen import RunScreen
 from fltui.console.widgets.service import Service
 from fltui.console.widgets.table import Table
+from fltui.errors import BadInputError
 from fltui.exchange.layout import PROTOCOL, ExchangeFolder
 from fltui.exchange.manifest import Status, encode
 from fltui.queue.documents import Claim, EntryEnd
-from fltui.queue.folder import QueueFolder
-from fltui.queue.standing import Standing, read_entry, read_queue
+from fltui.queue.entries import Standing, read_entry, read_queue
+from fltui.queue.folder import EntryFolder, QueueFolder
 from tests.console.books import Book
 from tests.console.pilots import AnyPilot, settled, until
 from tests.jobs import HELLO
-from tests.queue.entries import RUN, put_entry, queue_in
+from tests.queue.made import RUN, put_entry, queue_in
 
 
 def _console(folder: Path) -> ConsoleApp:
@@ -36,10 +39,13 @@ def _site(folder: Path, name: str) -> None:
     site.status.write_bytes(encode(Status(PROTOCOL, name, "waiting", 1, "s")))
 
 
-async def _service(pilot: AnyPilot) -> Service:
+async def _service(pilot: AnyPilot, shown: int = 1) -> Service:
+    """The queue and the sites, once so many of the two tables are shown."""
     screen = pilot.app.screen
     await until(pilot, lambda: bool(screen.query(Service)) and screen.query_one("#jobs", Table).row_count == 1)
-    return screen.query_one(Service)
+    service = screen.query_one(Service)
+    await until(pilot, lambda: len(service.tables) == shown)
+    return service
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def queue(tmp_path: Path) -> QueueFolder:
 async def _to_queue(pilot: AnyPilot) -> Service:
     service = await _service(pilot)
     await pilot.press("tab", "tab")
-    await until(pilot, lambda: service.tables[0].has_focus)
+    await until(pilot, lambda: service.queue.has_focus)
     return service
 
 
@@ -68,7 +74,7 @@ async def test_sites_are_shown_where_there_is_no_queue(tmp_path: Path) -> None:
     _site(tmp_path, "site-1")
     async with _console(tmp_path).run_test() as pilot:
         service = await _service(pilot)
-        queued, sites = service.tables
+        queued, sites = service.queue, service.sites
         assert (queued.display, sites.display, sites.row_count) == (False, True, 1)
         await pilot.press("tab", "tab")
         assert sites.has_focus
@@ -83,7 +89,7 @@ async def test_tab_reaches_every_list_also_on_a_small_screen(
     put_entry(queue, "a")
     _site(tmp_path, "site-1")
     async with _console(tmp_path).run_test(size=size) as pilot:
-        service = await _service(pilot)
+        service = await _service(pilot, shown=2)
         seen = []
         for _ in range(5):
             focused = pilot.app.screen.focused
@@ -94,7 +100,7 @@ async def test_tab_reaches_every_list_also_on_a_small_screen(
             await pilot.pause()
         assert seen == ["jobs", "runs", "queue", "sites", "jobs"]
         await pilot.press("shift+tab", "shift+tab")
-        assert service.tables[1].has_focus
+        assert service.sites.has_focus
         assert (service.region.height > 0) is True
 
 
@@ -111,7 +117,7 @@ async def test_an_entry_is_aborted_after_a_question(tmp_path: Path, queue: Queue
         await settled(pilot)
         entry = read_entry(folder)
         assert (entry.standing, entry.reason) == (Standing.OVER, "before it began: asked for in the console")
-        await until(pilot, lambda: "0 waiting" in str(service.tables[0].border_title))
+        await until(pilot, lambda: "0 waiting" in str(service.queue.border_title))
 
 
 async def test_an_entry_is_cloned_and_deleted(tmp_path: Path, queue: QueueFolder) -> None:
@@ -119,12 +125,12 @@ async def test_an_entry_is_cloned_and_deleted(tmp_path: Path, queue: QueueFolder
     async with _console(tmp_path).run_test() as pilot:
         service = await _to_queue(pilot)
         await pilot.press("c", "right", "enter")
-        await until(pilot, lambda: service.tables[0].row_count == 2)
+        await until(pilot, lambda: service.queue.row_count == 2)
         clone = next(entry for entry in read_queue(queue).entries if entry.id != "a")
         assert (clone.about.clone_of, clone.standing) == ("a", Standing.WAITING)
-        assert service.tables[0].cursor_key == "a"
+        assert service.queue.cursor_key == "a"
         await pilot.press("d", "right", "enter")
-        await until(pilot, lambda: service.tables[0].row_count == 1)
+        await until(pilot, lambda: service.queue.row_count == 1)
         assert not folder.root.exists()
 
 
@@ -157,7 +163,7 @@ async def test_the_highlighted_job_is_submitted_for_a_group(tmp_path: Path, queu
         assert labels == ["Submit", "For both"]
         assert any("until it has its turn" in str(text.render()) for text in pilot.app.screen.query(Static))
         await pilot.press("right", "enter")
-        await until(pilot, lambda: service.tables[0].row_count == 1)
+        await until(pilot, lambda: service.queue.row_count == 1)
     (entry,) = read_queue(queue).entries
     assert (entry.about.job, entry.about.wishes.groups) == ("hello-fedavg-numpy", ["both"])
 
@@ -166,7 +172,44 @@ async def test_names_in_the_queue_act_on_nothing(tmp_path: Path, queue: QueueFol
     (queue.root / "x\x1b]0;title\x07[@click=app.quit]y").mkdir()
     async with _console(tmp_path).run_test(size=(120, 36)) as pilot:
         service = await _service(pilot)
-        await until(pilot, lambda: service.tables[0].row_count == 1 and service.tables[0].size.width > 0)
-        text = "".join(segment.text for segment in service.tables[0].render_line(1))
+        await until(pilot, lambda: service.queue.row_count == 1 and service.queue.size.width > 0)
+        text = "".join(segment.text for segment in service.queue.render_line(1))
         assert "\x1b" not in text
         assert "UNREADABLE" in text
+
+
+async def test_a_queue_that_cannot_be_read_has_nothing_that_could_be_deleted(
+    tmp_path: Path, queue: QueueFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: QueueFolder) -> list[EntryFolder]:
+        raise BadInputError(f"queue {self.root} cannot be read: Permission denied")
+
+    monkeypatch.setattr(QueueFolder, "entries", closed)
+    async with _console(tmp_path).run_test() as pilot:
+        service = await _to_queue(pilot)
+        assert service.queue.row_count == 0
+        assert "cannot be read: Permission denied" in service.queue.placeholder
+        await pilot.press("d")
+        assert isinstance(pilot.app.screen, HomeScreen)
+    assert queue.root.is_dir()
+
+
+async def test_an_exchange_that_hangs_holds_up_nothing_else(
+    tmp_path: Path, queue: QueueFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = Event()
+
+    def read(self: SiteList) -> list[SiteLine]:
+        hangs.wait(30)
+        return []
+
+    monkeypatch.setattr(SiteList, "read", read)
+    put_entry(queue, "a")
+    try:
+        async with _console(tmp_path).run_test() as pilot:
+            service = await _to_queue(pilot)
+            put_entry(queue, "b")
+            await until(pilot, lambda: service.queue.row_count == 2)
+            hangs.set()
+    finally:
+        hangs.set()

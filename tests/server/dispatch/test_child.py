@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fltui.queue.documents import Claim, Wishes
-from fltui.queue.standing import read_entry
-from fltui.run.state import RunState
-from fltui.server.dispatch.child import Child, _resume, _serve
+from fltui.queue.entries import read_entry
+from fltui.server.dispatch.child import Child, Lifeline, _resume, _serve, start
 from fltui.server.dispatch.settings import Settings
-from tests.queue.entries import RUN, put_entry, queue_in
+from tests.queue.made import RUN, put_entry, queue_in
 
 CLAIM = Claim(run=RUN, runs="/runs", sites=["site-1", "site-2"])
 SETTINGS = Settings(Path("/runs"), Path("/exchange"), wait=7.0, keep_models=2, job_code=True)
@@ -22,7 +25,7 @@ def test_wishes_become_options_and_the_rest_is_that_of_the_queue(tmp_path: Path)
     words = _serve(plain, CLAIM, SETTINGS)
     assert words[:2] == ["server", str(plain.folder.job)]
     pairs = dict(zip(words[2::2], words[3::2], strict=False))
-    assert (pairs["--run-id"], pairs["--runs"], pairs["--exchange"]) == (RUN, "/runs", "/exchange")
+    assert (pairs["--queued"], pairs["--runs"], pairs["--exchange"]) == (RUN, "/runs", "/exchange")
     assert (pairs["--wait"], pairs["--keep-models"], words[-1]) == ("7.0", "2", "--job-code")
     assert "--sites" not in words  # the job says it
     wishes = Wishes(groups=["labs"], rounds=5, wait=1.5, seed=9, keep_results=True, keep_models=4)
@@ -32,7 +35,8 @@ def test_wishes_become_options_and_the_rest_is_that_of_the_queue(tmp_path: Path)
         assert part in text
     counted = _serve(read_entry(put_entry(queue, "c", wishes=Wishes(count=3))), CLAIM, SETTINGS)
     assert counted[counted.index("--sites") + 1] == "3"
-    assert _resume(CLAIM) == ["resume", f"/runs/{RUN}", "--queued"]
+    assert _resume(CLAIM, SETTINGS) == ["resume", f"/runs/{RUN}", "--queued", RUN, "--job-code"]
+    assert "--job-code" not in _resume(CLAIM, Settings(Path("/runs"), Path("/exchange")))
 
 
 async def test_the_reason_is_what_this_process_said_last(tmp_path: Path) -> None:
@@ -46,4 +50,28 @@ async def test_the_reason_is_what_this_process_said_last(tmp_path: Path) -> None
     assert child.sentence(2) == "job \\x1b]0;y\\x07 is broken"
     assert child.sentence(-9) == "its server was killed by SIGKILL"
     await ended
-    assert RunState().run == ""
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        lambda path: path.symlink_to(path.parents[2] / "precious"),
+        lambda path: path.symlink_to(path.parents[2] / "new"),
+        lambda path: os.link(path.parents[2] / "precious", path),
+        os.mkfifo,
+        Path.mkdir,
+    ],
+    ids=["a link", "a link to nothing", "a second name", "a fifo", "a folder"],
+)
+async def test_what_a_process_says_goes_nowhere_else(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    entry = read_entry(put_entry(queue_in(tmp_path), "a"))
+    (tmp_path / "precious").write_text("x")
+    put(entry.folder.said)
+    lifeline = Lifeline()
+    try:
+        with pytest.raises(OSError, match=r"stderr\.log"):
+            await start(entry, CLAIM, None, None, lifeline, SETTINGS)
+    finally:
+        lifeline.close()
+    assert (tmp_path / "precious").read_text() == "x"
+    assert not (tmp_path / "new").exists()

@@ -16,21 +16,24 @@ import pytest
 
 from fltui.client.config import Durability
 from fltui.errors import BadInputError
+from fltui.exchange import publish
+from fltui.exchange.hints import Hints
 from fltui.exchange.lock import hold
+from fltui.exchange.watch import Backoff
 from fltui.queue.changing import abort
 from fltui.queue.documents import Claim, EntryEnd, Wishes
+from fltui.queue.entries import Entry, Standing, read_entry
 from fltui.queue.folder import EntryFolder, QueueFolder
-from fltui.queue.standing import Entry, Standing, read_entry
 from fltui.run.events import RunStatus
 from fltui.run.folder import RunFolder
 from fltui.run.state import RunState
-from fltui.server.dispatch import dispatcher as module
+from fltui.server.dispatch import starting
 from fltui.server.dispatch.child import Child, Lifeline, progress_of
 from fltui.server.dispatch.dispatcher import Dispatcher
+from fltui.server.dispatch.notices import Notice
 from fltui.server.dispatch.settings import Settings
-from fltui.server.dispatch.telling import Told
 from tests.console.books import Book
-from tests.queue.entries import RUN, put_entry, queue_in
+from tests.queue.made import RUN, put_entry, queue_in
 
 
 class Played:
@@ -39,14 +42,17 @@ class Played:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.queue = queue_in(folder)
-        self.told: list[Told] = []
+        self.told: list[Notice] = []
         self.begun: list[str] = []
         self.ends: dict[str, asyncio.Future[int]] = {}
+        self.wrong: dict[str, OSError] = {}
 
     async def start(
         self, entry: Entry, claim: Claim, state: RunState | None, held: int | None, _: Lifeline, __: Settings
     ) -> Child:
         """In place of `child.start`."""
+        if entry.id in self.wrong:
+            raise self.wrong[entry.id]
         self.begun.append(f"{entry.id}{' again' if state else ''}")
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.ends[entry.id] = future
@@ -106,7 +112,7 @@ class Played:
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
     found = Played(tmp_path)
-    monkeypatch.setattr(module, "start", found.start)
+    monkeypatch.setattr(starting, "start", found.start)
     return found
 
 
@@ -142,19 +148,117 @@ async def test_jobs_that_share_a_site_wait_for_each_other(played: Played) -> Non
         played.end("c")
 
 
-async def test_a_submission_is_seen_at_once_and_garbage_stops_nobody(played: Played) -> None:
-    (played.queue.root / "garbage").mkdir()
-    (played.queue.root / "nonsense").write_text("x")
-    put_entry(played.queue, "broken").about.write_text("{")
+async def test_a_submission_is_seen_at_once(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watcher alone can tell: nobody looks again for an hour."""
+
+    class Never(Backoff):
+        def next(self) -> float:
+            return 3600.0
+
+    monkeypatch.setattr(Hints, "backoff", lambda self, *, trusted: Never())
     async with played.serving():
-        await played.until(lambda: len(played.texts("fault")) == 3)
+        await played.until(lambda: bool(played.texts("serving")))
+        await asyncio.sleep(0)  # the first look
         put_entry(played.queue, "a")
         played.queue.ring()
         await played.until(lambda: played.begun == ["a"])
+
+
+async def test_garbage_is_told_once_and_stops_nobody(played: Played) -> None:
+    (played.queue.root / "garbage").mkdir()
+    (played.queue.root / "nonsense").write_text("x")
+    (played.queue.root / ".taken-x").write_text("x")
+    put_entry(played.queue, "broken").about.write_text("{")
+    put_entry(played.queue, "a")
+    async with played.serving():
+        await played.until(lambda: played.begun == ["a"])
         played.end("a")
         await played.until(lambda: standing(played.queue.entry("a")) is Standing.OVER)
-    assert len(played.texts("fault")) == 3
+    assert len(played.texts("fault")) == 4
     assert all("left alone" in text for text in played.texts("fault"))
+
+
+FOREIGN = "other-20260131T120000Z-beef"
+
+
+@pytest.mark.parametrize(("runs", "run"), [("elsewhere", RUN), ("runs", FOREIGN)])
+async def test_a_claim_that_no_server_has_made_is_not_obeyed(played: Played, runs: str, run: str) -> None:
+    """It lies where whoever submits may write, and the server would act on it as itself."""
+    folder = put_entry(played.queue, "a", claim=Claim(run=run, runs=str(played.folder / runs)))
+    Book(played.folder / runs, run).start()
+    put_entry(played.queue, "b", 1)
+    async with played.serving():
+        await played.until(lambda: played.begun == ["b"])
+        assert "claim.json names" in played.texts("fault")[0]
+        abort(played.queue, "a", "forged")
+        await played.until(lambda: standing(folder) is Standing.OVER)
+    assert played.begun == ["b"]
+    assert read_entry(folder).reason.startswith("forged; ")
+    assert not any(RunFolder(played.folder / runs / run).control.iterdir())
+
+
+async def test_a_job_that_would_hold_up_who_reads_it_fails(played: Played) -> None:
+    folder = put_entry(played.queue, "a")
+    (folder.job / "meta.json").unlink()
+    os.mkfifo(folder.job / "meta.json")
+    async with played.serving(drain=True):
+        await played.until(lambda: standing(folder) is Standing.OVER)
+    assert "meta.json is not a plain file" in read_entry(folder).reason
+
+
+async def test_too_many_names_for_one_argument_are_told(played: Played) -> None:
+    folder = put_entry(played.queue, "a", sites=[f"site-{'x' * 50}-{number:04}" for number in range(2000)])
+    async with played.serving(drain=True):
+        await played.until(lambda: standing(folder) is Standing.OVER)
+    assert "2000 sites, whose names take 121999 bytes" in read_entry(folder).reason
+
+
+async def test_an_entry_that_is_removed_while_it_runs_stops_nobody(played: Played) -> None:
+    folder = put_entry(played.queue, "a", 0)
+    put_entry(played.queue, "b", 1)
+    async with played.serving(drain=True):
+        await played.until(lambda: played.begun == ["a"])
+        book = played.book("a")
+        shutil.rmtree(folder.root)
+        book.start()
+        book.finish()
+        played.ends.pop("a").set_result(0)
+        await played.until(lambda: played.begun == ["a", "b"])
+        played.end("b")
+    assert played.texts("gone") == [f"entry a was removed while it ran as run {book.folder.run}, which completed"]
+    assert not folder.root.exists()
+    assert played.texts("trouble") == []
+
+
+async def test_what_cannot_be_started_for_a_reason_of_its_own_stops_nobody(played: Played) -> None:
+    put_entry(played.queue, "a", 0)
+    put_entry(played.queue, "b", 1)
+    played.wrong["a"] = OSError(errno.E2BIG, "Argument list too long", "python")
+    async with played.serving():
+        await played.until(lambda: played.begun == ["b"])
+        assert played.texts("waiting") == ["entry a cannot be started: Argument list too long (python)"]
+        del played.wrong["a"]
+        played.end("b")
+        await played.until(lambda: played.begun == ["b", "a"])
+    assert played.texts("trouble") == []
+
+
+async def test_an_end_that_nobody_can_write_down_stops_nobody(played: Played) -> None:
+    folder = put_entry(played.queue, "a", 0)
+    put_entry(played.queue, "b", 1)
+    async with played.serving(drain=True):
+        await played.until(lambda: played.begun == ["a"])
+        book = played.book("a")
+        folder.end.mkdir()
+        (folder.end / "x").touch()
+        book.start()
+        book.finish()
+        played.ends.pop("a").set_result(0)
+        await played.until(lambda: played.begun == ["a", "b"])
+        assert "entry a completed, which cannot be written down" in played.texts("waiting")[0]
+        shutil.rmtree(folder.end)
+        played.end("b")
+        await played.until(lambda: standing(folder) is Standing.OVER)
 
 
 async def test_a_second_server_is_refused(played: Played) -> None:
@@ -260,7 +364,7 @@ async def test_an_abort_reaches_the_run_until_it_has_ended(played: Played) -> No
     folder = put_entry(played.queue, "a")
     async with played.serving(drain=True) as server:
         await played.until(lambda: played.begun == ["a"])
-        assert not abort(played.queue, folder, "wrong data")
+        assert not abort(played.queue, folder.id, "wrong data")
         book = played.book("a")
         book.start()
         held = hold(book.folder.lock)
@@ -285,7 +389,7 @@ async def test_a_full_disk_is_sat_out(played: Played, monkeypatch: pytest.Monkey
         if full:
             raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
-    monkeypatch.setattr("fltui.server.dispatch.room.check_room", check_room)
+    monkeypatch.setattr("fltui.server.dispatch.trouble.check_room", check_room)
     put_entry(played.queue, "a")
     async with played.serving():
         await played.until(lambda: bool(played.texts("trouble")))
@@ -296,24 +400,26 @@ async def test_a_full_disk_is_sat_out(played: Played, monkeypatch: pytest.Monkey
     assert played.texts("trouble")[1] == "that is over"
 
 
-async def test_an_end_that_cannot_be_written_down_is_judged_again(
+async def test_an_end_that_a_full_disk_keeps_from_being_written_is_told_once_and_written_later(
     played: Played, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, put, failures = put_entry(played.queue, "a"), EntryFolder.put, 2
+    folder, put, failures = put_entry(played.queue, "a"), publish.put_bytes, 3
 
-    def full(self: EntryFolder, document: object, path: Path) -> None:
+    def full(data: bytes, target: Path, staging: Path, *, durable: bool = False, over: str = "") -> None:
         nonlocal failures
-        if isinstance(document, EntryEnd) and failures:
+        if target == folder.end and failures:
             failures -= 1
-            raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        put(self, document, path)  # type: ignore[arg-type]
+            raise OSError(errno.ENOSPC, "No space left on device", str(staging / f"end.json.{failures}"))
+        put(data, target, staging, durable=durable, over=over)
 
-    monkeypatch.setattr(EntryFolder, "put", full)
+    monkeypatch.setattr(publish, "put_bytes", full)
     async with played.serving(drain=True):
         await played.until(lambda: played.begun == ["a"])
         played.end("a")
     assert read_entry(folder).end == EntryEnd(state="FINISHED:COMPLETED")
     assert played.begun == ["a"]
+    what = f"{folder.end} cannot be used now: No space left on device; nothing is started until that is over"
+    assert played.texts("trouble") == [what, "that is over"]
 
 
 async def test_a_queue_that_is_away_for_a_while_is_waited_for(played: Played) -> None:

@@ -1,11 +1,15 @@
-"""Entries of a queue, made without a job script: a folder that looks like a job is enough for most."""
+"""Queues and entries, made without a job script: a folder that looks like a job is enough for most."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from fltui import FedAvg, FedJob, ScriptExecutor
 from fltui.exchange.publish import put_document
 from fltui.queue.documents import Claim, EntryAbout, EntryEnd, Wishes
 from fltui.queue.folder import EntryFolder, QueueFolder
@@ -41,3 +45,15 @@ def put_entry(
         if document is not None:
             put_document(document, path, folder.root)
     return folder
+
+
+def export_job(folder: Path) -> Path:
+    """A real job folder, for site-1 and site-2."""
+    with contextlib.chdir(folder):
+        Path("train.py").write_text("print()\n")
+        made = FedJob("hello")
+        made.to_server(FedAvg(num_clients=2, num_rounds=3, model=np.zeros(2, np.float32)))
+        for site in SITES:
+            made.to(ScriptExecutor("train.py"), site)
+        made.export_job("jobs")
+    return folder / "jobs" / "hello"

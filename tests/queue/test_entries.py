@@ -9,10 +9,10 @@ import pytest
 
 from fltui.errors import BadInputError
 from fltui.queue.documents import Claim, EntryEnd
-from fltui.queue.standing import Standing, find_entry, read_entry, read_queue
+from fltui.queue.entries import Standing, find_entry, read_entry, read_queue
 from fltui.run.events import RunStatus
 from tests.console.books import Book
-from tests.queue.entries import RUN, put_entry, queue_in
+from tests.queue.made import RUN, put_entry, queue_in
 
 
 def test_an_entry_waits_runs_and_is_over(tmp_path: Path) -> None:
@@ -67,7 +67,13 @@ def test_entries_stand_in_order_and_garbage_hides_none(tmp_path: Path) -> None:
         '{"run": "../../etc", "runs": "/tmp"}',
         '{"run": "", "runs": "/tmp"}',
         '{"run": ".x", "runs": "/tmp"}',
-        '{"run": "a", "runs": "/tmp", "more": 1}',
+        '{"run": "precious", "runs": "/tmp"}',
+        '{"run": "hello-20260131T120000Z-beef\\n", "runs": "/tmp"}',
+        '{"run": "hello-20260131T120000Z-beef\\u0000", "runs": "/tmp"}',
+        '{"run": "hello-20260131T120000Z-beef", "runs": "/tmp\\u0000"}',
+        '{"run": "hello-20260131T120000Z-beef", "runs": "runs"}',
+        '{"run": "hello-20260131T120000Z-beef", "runs": "/tmp", "sites": ["../x"]}',
+        '{"run": "hello-20260131T120000Z-beef", "runs": "/tmp", "more": 1}',
         "[]",
     ],
 )

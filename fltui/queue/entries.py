@@ -1,8 +1,8 @@
-"""How an entry stands: derived from its documents and the journal of its run, never stored."""
+"""Entries, and how they stand: derived from their documents and the journals of their runs, never stored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -74,7 +74,11 @@ class Entry:
     @property
     def standing(self) -> Standing:
         """See the class."""
-        if self.end is not None or self.status.is_finished:
+        return self.standing_with(self.status)
+
+    def standing_with(self, status: RunStatus) -> Standing:
+        """`standing`, where the status of its run is known from elsewhere."""
+        if self.end is not None or status.is_finished:
             return Standing.OVER
         return Standing.RUNNING if self.claim else Standing.WAITING
 
@@ -94,6 +98,16 @@ def read_entry(folder: EntryFolder, *, with_run: bool = True) -> Entry:
     Raises:
         BadInputError: it is none, or a document of it is malformed; the sentence says which.
     """
+    try:
+        entry = _read(folder)
+    except OSError as error:
+        raise BadInputError(f"{error.filename or folder.root} cannot be read: {error.strerror}") from error
+    if not with_run or entry.run is None or entry.end is not None:
+        return entry
+    return replace(entry, run_state=state_of(entry.run))
+
+
+def _read(folder: EntryFolder) -> Entry:
     if folder.root.is_symlink() or not folder.root.is_dir():
         raise BadInputError(f"{folder.root} is not an entry of the queue: entries are folders")
     try:
@@ -106,8 +120,7 @@ def read_entry(folder: EntryFolder, *, with_run: bool = True) -> Entry:
         _if_there(folder.abort, AbortRequest),
         _if_there(folder.end, EntryEnd),
     )
-    state = state_of(RunFolder(claim.root)) if with_run and claim and end is None else None
-    return Entry(folder, about, claim, abort, end, state)
+    return Entry(folder, about, claim, abort, end)
 
 
 def _if_there(path: Path, kind: type[_T]) -> _T | None:

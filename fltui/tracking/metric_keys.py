@@ -17,7 +17,7 @@ _RESERVED = ("sites/", "logged/", "round/")
 _ODD = re.compile(r"[^/\w.\- ]")
 
 
-class Keys:
+class MetricKeys:
     """The keys of series in MLflow. They are paths to it, so no key is the folder of another one: some of its stores
     keep them so."""
 

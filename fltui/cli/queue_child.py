@@ -1,4 +1,4 @@
-"""``python -P -m fltui.cli.queued FD... -- ARGS``: ``fltui ARGS`` as the server of a queue starts it, for one run.
+"""``python -P -m fltui.cli.queue_child FD... -- ARGS``: ``fltui ARGS`` as the server of a queue starts it, for one run.
 
 The first descriptor is its lifeline. When the server of the queue is gone, however it ended, this process goes as if it
 had been killed, too: the next server of the queue goes on with the run. What is asked of a whole service, to stop, is
