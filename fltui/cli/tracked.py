@@ -8,6 +8,7 @@ If it fails before the run ends, ``logs/server.log`` has the line, too. Afterwar
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import subprocess
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = 60.0
 """Seconds that a tracker may take to be told of the last of it when the run is over."""
+
+_EVERY = 2.0
+"""Seconds between two looks at whether it has failed."""
 
 _UNSAID = 1.0
 """Seconds of waiting for it of which nothing is said."""
@@ -95,20 +99,32 @@ def tracked(
 
         def tell(event: AnyEvent) -> None:
             nonlocal tried, over
-            if not tried:
-                tried = True
-                try:
-                    beside.append(_start(folder, targets, said, alone=alone))
-                except OSError as error:
-                    over = True
-                    why = f"it cannot be started: {error.strerror}"
-                    say_trouble(folder, targets, why)
-                    _log_trouble(folder, targets, why)
-            elif not over and not isinstance(event, RunFinished):
+            over = over or isinstance(event, RunFinished)
+            if tried:
                 look()
+                return
+            tried = True
+            try:
+                beside.append(_start(folder, targets, said, alone=alone))
+            except OSError as error:
+                why = f"it cannot be started: {error.strerror}"
+                say_trouble(folder, targets, why)
+                if not over:
+                    _log_trouble(folder, targets, why)
+                over = True
+            look_again()
+
+        def look_again() -> None:
+            """Also while the run waits for sites, and has no events."""
+            look()
+            if not over:
+                with suppress(RuntimeError):  # there is no loop
+                    asyncio.get_running_loop().call_later(_EVERY, look_again)
 
         def look() -> None:
             nonlocal over, seen
+            if over:
+                return
             code = beside[0].poll()  # before what it said is read
             over = code is not None
             if alone:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import textual_serve
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -20,6 +21,7 @@ from textual_serve.download_manager import DownloadManager
 from fltui.errors import BadInputError
 from fltui.signals import StoppedError
 from fltui.web.guard import Guard
+from fltui.web.listening import PATIENCE, Strangers, listen, most_strangers, runner_of
 from fltui.web.pages import locked, part, protect, said
 from fltui.web.session import Session
 
@@ -27,6 +29,11 @@ _TERMINAL = Path(textual_serve.__file__).parent / "static"
 
 _LARGEST_MESSAGE = 1 << 20
 """Bytes of one message of a page, such as a text that is pasted."""
+
+_LONGEST_PATH = 255
+"""Bytes of the longest path that is looked at; a file's name cannot be longer."""
+
+_FORM = "application/x-www-form-urlencoded"
 
 _WIDEST, _HIGHEST = 1000, 500
 _LONGEST_REASON = 120
@@ -55,9 +62,14 @@ class Settings:
 
 
 class ConsoleServer:
-    """Serves consoles."""
+    """Serves consoles.
+
+    Attributes:
+        strangers: connections that were not let in.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.strangers = Strangers(most_strangers())
         self._settings = settings
         self._guard = settings.guard
         self._downloads = DownloadManager()
@@ -83,9 +95,22 @@ class ConsoleServer:
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Callable[[web.Request], Any]) -> web.StreamResponse:
         """Let nobody in who may not, whatever they ask for."""
-        response: web.StreamResponse = self._refusal(request) or await handler(request)
+        host = request.headers.get("Host", "")
+        refusal = self._refusal(request)
+        is_in = refusal is None and self._has_cookie(request)
+        if is_in:
+            self.strangers.let_in(request.transport)
+        try:
+            response: web.StreamResponse = refusal or await handler(request)
+        except web.HTTPException as error:  # it is a response, too
+            protect(error, host)
+            if not is_in:
+                error.force_close()
+            raise
         if not response.prepared:
-            protect(response, request.headers.get("Host", ""))
+            protect(response, host)
+            if not is_in:
+                response.force_close()  # else it could be kept for nothing
         return response
 
     def _refusal(self, request: web.Request) -> web.Response | None:
@@ -98,9 +123,13 @@ class ConsoleServer:
             request.headers.get("Origin", ""), host
         ):
             return said(403, "Not from there", "A page of another web site cannot use the console.")
-        is_in = guard.is_let_in(request.cookies.get(self._cookie(request), ""))
+        is_in = self._has_cookie(request)
         if request.path != "/":
-            return None if is_in else said(401, "Locked", "The console asks for its token.")
+            if not is_in:
+                return said(401, "Locked", "The console asks for its token.")
+            if len(request.path.encode("utf-8", "surrogatepass")) > _LONGEST_PATH:
+                return said(404, "Not there", "Nothing has a name as long as that.")
+            return None
         if request.method == "POST":
             return None
         token = request.query.get("token")
@@ -125,6 +154,10 @@ class ConsoleServer:
             )
         return response
 
+    def _has_cookie(self, request: web.Request) -> bool:
+        """Whether the browser that asks has been let in before, or anybody is."""
+        return self._guard.is_let_in(request.cookies.get(self._cookie(request), ""))
+
     @staticmethod
     def _cookie(request: web.Request) -> str:
         """Its name; browsers keep cookies by host, and there may be another console at another port."""
@@ -133,9 +166,7 @@ class ConsoleServer:
 
     async def _let_in(self, request: web.Request) -> web.Response:
         """The form for the token, the one thing that the guard lets everybody ask for."""
-        told = (await request.post()).get("token")
-        known = isinstance(told, str) and self._guard.knows_token(told.strip())
-        if known or self._guard.is_let_in(request.cookies.get(self._cookie(request), "")):
+        if self._guard.knows_token((await _token_in(request)).strip()) or self._has_cookie(request):
             return self._enter(request)
         return locked(wrong=True)
 
@@ -186,15 +217,19 @@ class ConsoleServer:
             message = why.encode()[:_LONGEST_REASON].decode(errors="ignore").encode()
             await socket.close(code=FAILED if why else LEFT, message=message)
 
+        try:
+            session = Session(self._settings.command, write_bytes, write_str, ended, self._downloads)
+        except OSError as error:
+            await ended(_not_started(error))
+            return socket
         self._taken += 1
         self._sockets.add(socket)
-        session = Session(self._settings.command, write_bytes, write_str, ended, self._downloads)
         try:
             width, height = request.query.get("width", ""), request.query.get("height", "")
             await session.start(_cells(width, 80, _WIDEST), _cells(height, 24, _HIGHEST))
             await _pass_on(socket, session)
         except OSError as error:
-            await ended(f"The console cannot be started: {error.strerror}")
+            await ended(_not_started(error))
         finally:
             self._sockets.discard(socket)
             await asyncio.shield(asyncio.create_task(self._stop(session)))
@@ -214,6 +249,29 @@ class ConsoleServer:
         await asyncio.gather(*closing, return_exceptions=True)
 
 
+def _not_started(error: OSError) -> str:
+    return f"The console cannot be started: {error.strerror}"
+
+
+async def _token_in(request: web.Request) -> str:
+    """The token in the form of the page; empty if there is none.
+
+    Raises:
+        HTTPException: it is not that form.
+    """
+    if request.content_type != _FORM:
+        raise web.HTTPBadRequest
+    try:
+        async with asyncio.timeout(PATIENCE):
+            body = await request.read()
+        fields = parse_qs(body.decode("ascii", "replace"), errors="replace", max_num_fields=4)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    except (ValueError, web.RequestPayloadError):
+        raise web.HTTPBadRequest from None
+    return fields.get("token", [""])[-1]
+
+
 async def _pass_on(socket: web.WebSocketResponse, session: Session) -> None:
     """Give a console what its page says; a page that says what no page would is left."""
     async for message in socket:
@@ -221,7 +279,7 @@ async def _pass_on(socket: web.WebSocketResponse, session: Session) -> None:
             continue
         match _understood(message.data):
             case ["stdin", str(text)]:
-                await session.send_bytes(text.encode("utf-8", "surrogatepass"))
+                await session.send_bytes(text.encode("utf-8", "ignore"))  # half a letter is none
             case ["resize", {"width": int(width), "height": int(height)}]:
                 await session.set_terminal_size(_cells(str(width), 80, _WIDEST), _cells(str(height), 24, _HIGHEST))
             case ["ping", str(text)]:
@@ -270,15 +328,19 @@ async def serve(settings: Settings, announce: Callable[[int], None]) -> None:
     for sent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(sent) is not signal.SIG_IGN:
             loop.add_signal_handler(sent, stop, sent)
-    runner = web.AppRunner(ConsoleServer(settings).application(), access_log=None, shutdown_timeout=30)
+    server = ConsoleServer(settings)
+    runner = runner_of(server.application(), shutdown_timeout=30)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            listener = await listen(runner, server.strangers, settings.host, settings.port)
         except OSError as error:
             raise _cannot_listen(settings, error) from error
-        announce(runner.addresses[0][1])
-        sent = await told
+        try:
+            announce(listener.sockets[0].getsockname()[1])
+            sent = await told
+        finally:
+            listener.close()
     finally:
         await runner.cleanup()
     if sent is signal.SIGINT:

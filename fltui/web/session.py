@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,13 +11,11 @@ from contextlib import suppress
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
-from fltui.exchange.visible import visible
+from fltui.exchange.said import last_sentence, tail
 from fltui.web import DRIVER
 
 _PATIENCE = 5.0
 """Seconds in which a console that is asked to leave has to be gone; then it is killed."""
-
-_TAIL = 4096
 
 
 class Session(AppService):
@@ -98,8 +95,5 @@ class Session(AppService):
         self._stderr.close()
 
     def _why(self) -> str:
-        """The last line that it said, or how it ended."""
-        size = os.fstat(self._stderr.fileno()).st_size
-        lines = os.pread(self._stderr.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace").splitlines()
-        told = [line for line in lines if line.strip()]
-        return visible(told[-1].strip().removeprefix("error: ")) if told else "The console ended unexpectedly."
+        """What it said last."""
+        return last_sentence(tail(self._stderr.fileno()), "The console ended unexpectedly.")

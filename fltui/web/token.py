@@ -12,6 +12,7 @@ from fltui.errors import BadInputError
 VARIABLE = "FLTUI_WEB_TOKEN"
 SHORTEST = 16
 _LONGEST = 1024
+_LARGEST_FILE = 1 << 16
 
 
 def make_token(path: Path) -> None:
@@ -42,7 +43,9 @@ def read_token(path: Path | None) -> str:
     else:
         where, found = f"the token in {path}", _content(path)
     token = found.strip()
-    if (token or path is not None) and not (token.isascii() and token.isprintable() and len(token) >= SHORTEST):
+    if not found and path is None:
+        return ""
+    if not (token.isascii() and token.isprintable() and SHORTEST <= len(token) <= _LONGEST):
         raise BadInputError(
             f"{where} has to be one line of {SHORTEST} to {_LONGEST} printable ASCII characters, found {len(token)}; "
             "'fltui web --make-token --token-file FILE' makes one"
@@ -59,7 +62,12 @@ def _content(path: Path) -> str:
                     f"token file {path} can be read by others (mode {stat.S_IMODE(mode):04o}): type "
                     f"'chmod 600 {path}', or make a new one if somebody may have read it"
                 )
-            return file.read(_LONGEST).decode("utf-8", "replace")
+            data = file.read(_LARGEST_FILE + 1)
+            if len(data) > _LARGEST_FILE:
+                raise BadInputError(
+                    f"token file {path} has more than {_LARGEST_FILE} bytes and is no token; is it the right one?"
+                )
+            return data.decode("utf-8", "replace")
     except FileNotFoundError as error:
         raise BadInputError(f"there is no token file {path}; --make-token makes it") from error
     except OSError as error:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner
 
+import fltui.cli.tracked
 from fltui.cli.app import app
 from fltui.cli.tracked import targets_of, tracked
 from fltui.errors import BadInputError, RunFailedError
@@ -177,10 +180,10 @@ def test_a_tracker_is_waited_for_a_while_and_in_a_queue_not_at_all(
 @pytest.mark.parametrize(
     ("script", "why"),
     [
-        ("import sys; [print('out of paper', file=file, flush=True) for file in (sys.stdout, sys.stderr)]; exit(1)",
+        ("import sys; [print('out of paper', file=file, flush=True) for file in (sys.stdout, sys.stderr)]; sys.exit(1)",
          "out of paper"),
-        ("exit(7)", "it ended with exit code 7"),
-        ("exit(0)", ""),
+        ("raise SystemExit(7)", "it ended with exit code 7"),
+        ("pass", ""),
     ],
 )  # fmt: skip
 def test_what_fails_while_the_run_goes_on_is_in_its_log(
@@ -197,16 +200,32 @@ def test_what_fails_while_the_run_goes_on_is_in_its_log(
     folder = RunFolder(tmp_path / "a run")
     folder.logs.mkdir(parents=True)
     with tracked(folder, [Target("tensorboard", "/a b")], alone=alone) as tell:
-        for event in (started(), finished()):
-            tell(event)
-        assert not list(folder.logs.iterdir()), "nothing is written when the run is over"
-        for _ in range(2):
+        for _ in range(3):
             tell(started())
     told = (folder.logs / "server.log").read_text().splitlines() if why else []
     again = f"fltui track '{folder.root}' --to 'tensorboard:/a b'"
     assert [line.split(" ", 1)[1] for line in told] == [
         f"WARN tracking: {why}; for what is lacking type: {again}"
     ] * bool(why)
+
+
+async def test_also_while_the_run_waits_and_never_once_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fltui.cli.tracked, "_EVERY", 0.01)
+    for name, ended in (("one", False), ("another", True)):
+        folder = RunFolder(tmp_path / name)
+        folder.logs.mkdir(parents=True)
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        with tracked(folder, [Target("tensorboard", "/a b")], alone=True) as tell:
+            tell(finished() if ended else started())
+            if not ended:
+                deadline = time.monotonic() + 20
+                while not (folder.logs / "server.log").exists():
+                    assert time.monotonic() < deadline, "nothing is told"
+                    await asyncio.sleep(0.01)
+            tell(finished())
+        assert (folder.logs / "server.log").exists() is not ended
 
 
 def test_of_several_trackers_the_one_that_fails_is_told_at_once(alone: Path) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from fltui.web.guard import Guard
+from fltui.web.listening import Strangers, listen, runner_of
 from fltui.web.server import ConsoleServer, Settings
 
 _LONGEST = 20.0
@@ -67,18 +67,24 @@ class Served:
 
 
 @asynccontextmanager
-async def served(guard: Guard | None = None, command: Sequence[str] = (), *, most: int = 3) -> AsyncIterator[Served]:
+async def served(
+    guard: Guard | None = None, command: Sequence[str] = (), *, most: int = 3, strangers: Strangers | None = None
+) -> AsyncIterator[Served]:
     """A server, until the context ends."""
     command = command or [sys.executable, "-S", "-E", "-c", f"STAYS = 0\n{ECHO}"]
-    app = ConsoleServer(Settings(command, "127.0.0.1", 0, guard or Guard(), most)).application()
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    console = ConsoleServer(Settings(command, "127.0.0.1", 0, guard or Guard(), most))
+    console.strangers = strangers or console.strangers
+    runner = runner_of(console.application(), shutdown_timeout=5)
     await runner.setup()
+    listener: asyncio.Server | None = None
     try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        listener = await listen(runner, console.strangers, "127.0.0.1", 0)
         jar = aiohttp.CookieJar(unsafe=True)  # which keeps cookies of addresses, too
         async with aiohttp.ClientSession(cookie_jar=jar) as client:
-            yield Served(f"http://127.0.0.1:{runner.addresses[0][1]}", client)
+            yield Served(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}", client)
     finally:
+        if listener is not None:
+            listener.close()
         await runner.cleanup()
 
 

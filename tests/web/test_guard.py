@@ -36,6 +36,8 @@ def test_this_machine_by_any_port(host: str) -> None:
         "localhost/x",
         "[::1",
         "a:b:c",
+        "localhost:99999",
+        "localhost:0",
     ],
 )
 def test_any_other_name_is_refused(host: str) -> None:
@@ -51,7 +53,7 @@ def test_with_a_token_addresses_and_names_of_this_machine() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["", "null", "http://evil.example", "http://localhost:3000", "file://", "ws://localhost:8000"]
+    "origin", ["", "null", "http://evil.example", "http://localhost:3000", "file://", "ws://localhost:8000", "http://["]
 )
 def test_pages_of_other_sites(origin: str) -> None:
     assert not Guard().is_own_page(origin, "localhost:8000")
@@ -68,6 +70,8 @@ def test_the_token() -> None:
     assert guard.knows_token(TOKEN)
     assert not guard.knows_token("")
     assert not guard.knows_token("ü")
+    assert not guard.knows_token("\udcff")
+    assert not guard.is_let_in("\udcff")
     assert not guard.is_let_in("")
     assert guard.is_let_in(guard.cookie)
     assert TOKEN not in guard.cookie
@@ -122,14 +126,21 @@ def test_a_token_in_the_environment_is_taken_out_of_it(monkeypatch: pytest.Monke
     monkeypatch.setenv(VARIABLE, TOKEN)
     assert read_token(None) == TOKEN
     assert VARIABLE not in os.environ
+    for wrong in ("   ", "x" * 1025):
+        monkeypatch.setenv(VARIABLE, wrong)
+        with pytest.raises(BadInputError, match=f"{VARIABLE} has to be one line of 16 to 1024"):
+            read_token(None)
 
 
-@pytest.mark.parametrize("text", ["", "short", "with\na line feed in it", "x" * 15, "ü" * 30])
+@pytest.mark.parametrize("text", ["", "short", "with\na line feed in it", "x" * 15, "x" * 1025, "ü" * 30])
 def test_what_is_no_token(tmp_path: Path, text: str) -> None:
     path = tmp_path / "token"
     path.write_text(text)
     path.chmod(0o600)
     with pytest.raises(BadInputError, match="has to be one line of 16"):
+        read_token(path)
+    path.write_text("x" * 100_000)
+    with pytest.raises(BadInputError, match="is it the right one"):
         read_token(path)
     with pytest.raises(BadInputError, match="there is no token file"):
         read_token(tmp_path / "none")
