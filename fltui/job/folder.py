@@ -47,7 +47,7 @@ _LARGEST = 1 << 24
 class _Meta(msgspec.Struct):
     name: str
     deploy_map: dict[str, list[str]]
-    resource_spec: dict[str, dict[str, Any]] = {}
+    resource_spec: dict[str, Any] = {}  # whoever needs it judges it
     min_clients: int = 1
     mandatory_clients: list[str] = []
     require_signatures: bool = False

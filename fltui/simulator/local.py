@@ -13,7 +13,6 @@ import contextlib
 import os
 import shutil
 import signal
-import time
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -23,15 +22,15 @@ from fltui.client.config import ClientConfig, Durability
 from fltui.errors import BadInputError
 from fltui.exchange.collect import read_status
 from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.lock import is_held
 from fltui.exchange.plain import open_plain
 from fltui.exchange.publish import open_site, site_lock
-from fltui.exchange.watch import LONGEST_WAIT, Backoff
+from fltui.exchange.released import until_released
+from fltui.exchange.watch import LONGEST_WAIT
 from fltui.job.executors import ScriptExecutor
 from fltui.job.folder import filters_of_site
 from fltui.job.job import Job
 from fltui.run.folder import RunFolder
-from fltui.run.options import RunMode, RunOptions
+from fltui.run.options import LOCAL, RunMode, RunOptions
 from fltui.server.roster import SCRIPT_ENDED, Roster, Wait
 from fltui.simulator.keys import NO_KEYS, RunKeys
 from fltui.simulator.launch import Ended, Launch
@@ -106,22 +105,17 @@ class LocalSites:
             script = self._folder.job / f"app_{name}" / "custom" / executor.task_script_path
             roster.join(name)
             if script.is_file():
-                await self._released(name, wait)
+                if self._options.engine == LOCAL:  # a worker waits for its own sites
+                    # A script of a simulator that was killed ends by itself, soon.
+                    await until_released(site_lock(self._exchange.site(name), self._folder.run), PATIENCE, wait)
                 launch = self._launches[name] = self._launch(name, script, executor)
                 ended = self._ended[name] = await self._processes.start(launch)
-                ended.add_done_callback(lambda ended: self._attend_end(ended, roster))
+                ended.add_done_callback(partial(self._attend_end, name, roster))
                 if name in roster.dropped:  # while it was being launched
                     self.drop(name)
             else:
                 roster.lose(name, f"its script {executor.task_script_path} does not exist")
             await asyncio.sleep(0)  # whoever has ended, or asks for something, is heard between many starts
-
-    async def _released(self, name: str, wait: Wait) -> None:
-        """Wait until no script of a simulator that was killed holds the site any more; it ends by itself, soon."""
-        lock = site_lock(self._exchange.site(name), self._folder.run)
-        backoff, deadline = Backoff(), time.monotonic() + PATIENCE
-        while is_held(lock) and time.monotonic() < deadline:
-            await wait(backoff.next())
 
     def _launch(self, name: str, script: Path, executor: ScriptExecutor) -> Launch:
         """Prepare a site's folders and its log."""
@@ -169,18 +163,21 @@ class LocalSites:
         count, size = len(self._job.sites), self._job.workflow.array_bytes
         return _KEPT * size if size >= _LARGE and count <= min(_KEEPERS, self._options.threads or count) else 0
 
-    def _attend_end(self, ended: asyncio.Future[Ended], roster: Roster) -> None:
+    def _attend_end(self, name: str, roster: Roster, ended: asyncio.Future[Ended]) -> None:
         if self._ending or ended.cancelled():
             return
+        if error := ended.exception():
+            roster.lose(name, f"its script could not be started, or nobody knows how it ended: {_said(error)}")
+            return
         found = ended.result()
-        name, reason = found.site, found.reason or self._cause(found.site, found.pid, found.code)
+        reason = found.reason or self._cause(name, found.pid, found.code)
         if found.again and name not in roster.dropped and self._processes is not None:
             # The round goes on: whatever was asked of the site is asked still, and its results have the same names.
             restarts = self._restarts = self._restarts or Restarts(lambda site: roster.answers[site])
-            if restarts.may(name, asked=self._is_asked(name)):
+            if restarts.count_loss(name, asked=self._is_asked(name)):
                 again = restarts.start(name, partial(self._processes.start, self._launches[name]))
                 self._ended[name] = again
-                again.add_done_callback(lambda ended: self._attend_end(ended, roster))
+                again.add_done_callback(partial(self._attend_end, name, roster))
                 return
             reason = f"it has lost {restarts.losses[name]} workers in a row before it had answered; {reason}"
         roster.lose(name, reason)
@@ -188,9 +185,13 @@ class LocalSites:
     def _is_asked(self, name: str) -> bool:
         """Whether a site has a task that it has not answered, as far as can be seen."""
         site = self._exchange.site(name)
-        tasks, results = (
-            {path.name for path in folder.glob(f"{self._folder.run}.r*.json")} for folder in (site.tasks, site.results)
-        )
+        try:
+            tasks, results = (
+                {path.name for path in folder.glob(f"{self._folder.run}.r*.json")}
+                for folder in (site.tasks, site.results)
+            )
+        except OSError:  # a file server is away: what was asked cannot be told from what was answered
+            return True
         return bool(tasks) and max(tasks) not in results
 
     def _cause(self, name: str, pid: int, code: int) -> str:
@@ -263,6 +264,11 @@ class LocalSites:
 
 def _time_for(sites: Collection[str], seconds: float) -> float:
     return seconds + _EACH * len(sites)
+
+
+def _said(error: BaseException) -> str:
+    """What an exception says, on one line."""
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 def _second_name(log: Path, second: Path) -> None:

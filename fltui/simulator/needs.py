@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,7 +44,8 @@ def needs_of(job: Job, options: RunOptions) -> list[Needs]:
     """What every site of a job needs; resources only where there is a cluster to have them.
 
     Raises:
-        BadInputError: an amount is no number, or data is named for a site that the job does not have.
+        BadInputError: what the job says of resources is not amounts by their names, or data is named for a site that
+            the job does not have.
     """
     for site in options.site_data:
         if site not in job.sites:
@@ -71,18 +73,38 @@ def is_readable(path: str) -> bool:
 
 
 def _resources(job: Job, site: str) -> dict[str, float]:
-    spec: Mapping[str, Any] = job.resource_spec.get(site, job.resource_spec.get(_ALL, {}))
+    spec: Any = job.resource_spec.get(site, job.resource_spec.get(_ALL, {}))  # a job from elsewhere may have anything
+    if not isinstance(spec, Mapping):
+        raise BadInputError(
+            f"job {job.name}: resource_spec has {_shown(spec)} for site {site}, expected amounts by names of resources"
+        )
     found: dict[str, float] = {}
+    name: str
     for name, amount in spec.items():
         if name in _NO_AMOUNTS:
             continue
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
+        known = _NAMES.get(name, name)
+        if known != name and known in spec:
             raise BadInputError(
-                f"job {job.name}: resource_spec has {amount!r:.80} of {name!r:.80} for site {site}, expected a number"
+                f"job {job.name}: resource_spec has both {name} and {known} for site {site}, which are the same; leave "
+                "one of them"
+            )
+        if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount <= sys.float_info.max:
+            raise BadInputError(
+                f"job {job.name}: resource_spec has {_shown(amount)} of {_shown(name)} for site {site}, expected a "
+                "number"
             )
         if amount:
-            found[_NAMES.get(name, name)] = amount
+            found[known] = float(amount)
     return found
+
+
+def _shown(value: object) -> str:
+    """What somebody has written, in short."""
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python does not write out a number of thousands of digits
+        return "a number that is too long to be written"
 
 
 def _some(names: Iterable[str], most: int = 8) -> str:

@@ -1,8 +1,9 @@
 """Starting the scripts again that have lost the worker they ran on, by no fault that could be seen.
 
 A script may be to blame all the same, as one that takes all of a node's memory; and whoever ran beside it went down
-with it. So starts without an answer are counted. After some of them sites start one at a time: who is to blame then
-goes down alone. After some more a site is not started any more.
+with it. So starts without an answer are counted. After some of them such sites start one at a time, so that who is to
+blame takes none of the other suspects along; beside whom they run is for `Processes` to say. After some more a site is
+not started any more.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ ASKED = 4
 """What a start in vain counts of a site that was at a task; that of one that only waited counts 1."""
 
 SUSPECT = 2 * ASKED
-"""How much, without an answer that counts between, makes that a site starts alone."""
+"""How much, without an answer that counts between, makes that a site starts when no other suspect does."""
 
 MOST = 5 * ASKED
 """How much makes that it is lost: the fifth worker that goes down with its task is the last."""
 
 _PROOF = 10.0
-"""Seconds in which one that starts alone shows by an answer that it is not to blame, or by nothing that happens."""
+"""Seconds in which a suspect shows by an answer that it is not to blame, or by nothing that happens."""
 
 
 class Restarts:
@@ -44,8 +45,8 @@ class Restarts:
         self._alone = asyncio.Lock()
         self._in_line: dict[str, asyncio.Task[Ended]] = {}
 
-    def may(self, site: str, *, asked: bool) -> bool:
-        """Whether a site whose worker is gone may be started once more.
+    def count_loss(self, site: str, *, asked: bool) -> bool:
+        """Count that a site has lost its worker, and tell whether it may be started once more.
 
         Args:
             site: its name.

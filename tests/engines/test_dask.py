@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs import GOOD, HEAD, Done, Gate, drifting, events_until, fltui, processes_of, script, started, write_job
-from tests.simulator.cluster.clusters import cluster, left_on, refused, same_bits, scripts_of, until
+from tests.simulator.cluster.clusters import cluster, left_on, refused, same_bits, scripts_of, tasks_on, until
 
 pytestmark = [
     pytest.mark.programs,
@@ -126,3 +126,22 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(tmp_path: Path) -> None
         resumed = fltui(tmp_path, "resume", "last", "--json")
         assert (resumed.code, resumed.err) == (0, "")
     assert same_bits(resumed, fltui(tmp_path, "run", path, "--json"))
+
+
+def test_a_site_that_is_dropped_before_it_could_start_does_not_start(tmp_path: Path) -> None:
+    gate, held, begun = Gate(tmp_path / "gate"), tmp_path / "held", tmp_path / "begun"
+    held.touch()
+    is_held = f"r.is_held = lambda path: 'b' in path.parts and os.path.exists({str(held)!r})"
+    scripts = {"a": drifting(0.1, gate.line(0)), "b": script(f"open({str(begun)!r}, 'w')")}
+    path = write_job(tmp_path / "job", scripts, "num_rounds=1, min_clients=1")
+    with cluster(tmp_path, {}, before=f"import os, fltui.exchange.released as r; {is_held}") as live:
+        with started(tmp_path, "run", path, "--engine", live.address, "--json") as process:
+            events_until(process, "task_published")
+            until(lambda: sum("-b-" in key for key in tasks_on(live.address)) == 1)
+            assert fltui(tmp_path, "drop", "last", "b").code == 0
+            until(lambda: not any("-b-" in key for key in tasks_on(live.address)))
+            held.unlink()
+            gate.open()
+            last = events_until(process, "run_finished")[-1]
+        assert (last["state"], begun.exists()) == ("FINISHED:COMPLETED", False)
+        assert left_on(live.address) == []

@@ -24,6 +24,8 @@ from fltui.job.job import Job, SiteApp
 from fltui.run.folder import create_run
 from fltui.run.options import RunOptions
 from fltui.run.seal import write_seal
+from fltui.server.roster import Roster
+from fltui.simulator.launch import Ended
 from fltui.simulator.local import LocalSites, _second_name
 from fltui.workflows.fedavg import FedAvg
 from tests.jobs import GOOD, HEAD, HELLO, HELLO_JOB, Done, fltui, processes_of, script, write_job
@@ -361,3 +363,16 @@ def test_sites_keep_memory_for_a_large_model_where_all_work_at_once(
     open_site(exchange.site("s0"), "server")
     local = LocalSites(job, folder, exchange, RunOptions(threads=threads))
     assert local._launch("s0", Path("a.py"), ScriptExecutor("a.py")).keeps_memory == kept
+
+
+async def test_a_site_whose_process_nobody_knows_of_is_lost(tmp_path: Path) -> None:
+    job = Job("test", FedAvg(num_clients=1, num_rounds=1), {"a": SiteApp(ScriptExecutor("a.py"), {})})
+    lost: list[tuple[str, str]] = []
+    roster = Roster(lambda site: None, lambda *told: lost.append(told), lambda: None)
+    local = LocalSites(job, create_run(tmp_path / "runs", "test"), open_exchange(tmp_path / "exchange"))
+    roster.join("a")
+    ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
+    ended.set_exception(RuntimeError("the loop is closed\nindeed"))
+    local._attend_end("a", roster, ended)
+    told = "its script could not be started, or nobody knows how it ended: RuntimeError: the loop is closed"
+    assert lost == [("a", told)]

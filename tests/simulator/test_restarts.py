@@ -28,8 +28,8 @@ async def _turns() -> None:
 
 async def test_a_site_that_never_answers_is_started_so_often() -> None:
     restarts = Restarts(lambda site: 0)
-    assert [restarts.may("a", asked=True) for _ in range(6)] == [True] * 4 + [False] * 2
-    assert [restarts.may("b", asked=False) for _ in range(MOST)] == [True] * (MOST - 1) + [False]
+    assert [restarts.count_loss("a", asked=True) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert [restarts.count_loss("b", asked=False) for _ in range(MOST)] == [True] * (MOST - 1) + [False]
     assert (restarts.losses["a"], restarts.losses["b"]) == (6, MOST)
 
 
@@ -38,15 +38,15 @@ async def test_an_answer_begins_the_count_anew() -> None:
     restarts = Restarts(lambda site: answers[site])
     for _ in range(100):
         answers["a"] += 1
-        assert restarts.may("a", asked=True)
-    assert [restarts.may("a", asked=True) for _ in range(4)] == [True] * 3 + [False]
+        assert restarts.count_loss("a", asked=True)
+    assert [restarts.count_loss("a", asked=True) for _ in range(4)] == [True] * 3 + [False]
 
 
 async def test_all_start_at_once_after_a_first_loss_and_alone_after_more() -> None:
     answers = Counter[str]()
     restarts, sites = Restarts(lambda site: answers[site]), {name: _Site() for name in "abc"}
     for starts in ([1, 1, 1], [2, 1, 1]):
-        tasks = {n: restarts.start(n, site.start) for n, site in sites.items() if restarts.may(n, asked=True)}
+        tasks = {n: restarts.start(n, site.start) for n, site in sites.items() if restarts.count_loss(n, asked=True)}
         await _turns()
         assert [len(site.starts) for site in sites.values()] == starts
     sites["a"].starts[-1].set_result(Ended("a", 0, 0, again=True))  # who is to blame goes down alone
@@ -65,7 +65,7 @@ async def test_all_start_at_once_after_a_first_loss_and_alone_after_more() -> No
 async def test_who_is_dropped_in_line_is_not_started() -> None:
     restarts, sites = Restarts(lambda site: 0), {name: _Site() for name in "ab"}
     for name in sites:
-        assert all(restarts.may(name, asked=False) for _ in range(SUSPECT))
+        assert all(restarts.count_loss(name, asked=False) for _ in range(SUSPECT))
     tasks = [restarts.start(name, site.start) for name, site in sites.items()]
     await _turns()
     restarts.forget("ab")

@@ -1,4 +1,4 @@
-"""The connection to a Dask scheduler, and the cluster that is started for one run; in the event loop of `Aside`."""
+"""The connection to a Dask scheduler, and the cluster that is started for a run; in the event loop of `LoopThread`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ _comm: Any = comm
 
 _CONNECT = 5.0
 """Seconds in which a scheduler has to answer."""
+
+_START = 60.0
+"""Seconds in which a cluster on this machine has to be there: its processes load Dask, all at once."""
 
 _CLOSE = 3.0
 """Seconds for a goodbye to the scheduler; what runs there ends without one, too."""
@@ -64,20 +67,38 @@ class Connection:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         warnings.filterwarnings("ignore", category=VersionMismatchWarning)  # see `check_versions`
         self.lost = asyncio.get_running_loop().create_future()
-        if self._address is None:
-            await self._start()
-            return
+        address = self._address or await self._start()
         try:
-            await self._connect(self._address)
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            await self._connect(address)
+        except BadInputError:
+            raise
+        except Exception as error:  # whatever else listens there may say anything
+            if self._address is None:
+                raise BadInputError(f"the cluster on this machine does not answer: {first_line(error)}") from error
             raise BadInputError(
-                f"no Dask scheduler answers at {self._address} ({first_line(error)}); start one with 'dask scheduler', "
-                "and see that its address and port can be reached from here"
+                f"no Dask scheduler answers at {address} ({first_line(error)}); start one with 'dask scheduler', and "
+                "see that its address and port can be reached from here"
             ) from error
 
-    async def _start(self) -> None:
+    async def _start(self) -> str:
+        """The address of a cluster that is started for this."""
+        try:
+            async with asyncio.timeout(_START):
+                return await self._started()
+        except TimeoutError as error:
+            raise BadInputError(
+                f"no cluster can be started on this machine: it is not there after {_START:g} s; try fewer --workers"
+            ) from error
+
+    async def _started(self) -> str:
         self._local = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "fltui.simulator.cluster.here", str(self._workers or os.cpu_count() or 1)),
+            *(
+                sys.executable,
+                "-P",
+                "-m",
+                "fltui.simulator.cluster.local_cluster",
+                str(self._workers or os.cpu_count() or 1),
+            ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -88,7 +109,7 @@ class Connection:
             said = (await self._local.communicate())[1].decode(errors="replace").strip().splitlines()
             raise BadInputError(f"no cluster can be started on this machine: {(said or ['it ended'])[-1]}")
         self.do(_drained(self._local.stderr))
-        await self._connect(address)
+        return address
 
     async def _connect(self, address: str) -> None:
         keys = _dask.Security().get_connection_args("client")
@@ -99,11 +120,16 @@ class Connection:
             )
         # Who listens there and says nothing is given up here alone.
         line = await asyncio.wait_for(_comm.connect(address, timeout=_CONNECT, **keys), _CONNECT + 1)
-        await line.write({"op": "identity", "reply": True})
-        about = await asyncio.wait_for(line.read(), _CONNECT)
-        if about.get("type") != "Scheduler":
-            raise ValueError(f"a {about.get('type')} does")
-        self.client = await _dask.Client(address, asynchronous=True, timeout=_CONNECT, set_as_default=False)
+        try:
+            await line.write({"op": "identity", "reply": True})
+            about = await asyncio.wait_for(line.read(), _CONNECT)
+            kind = about.get("type") if isinstance(about, dict) else "stranger"
+            if kind != "Scheduler":
+                raise ValueError(f"a {kind!s:.80} does")
+            self.client = await _dask.Client(address, asynchronous=True, timeout=_CONNECT, set_as_default=False)
+        except BaseException:
+            line.abort()
+            raise
         self._follow(line)
 
     def _follow(self, line: Any) -> None:
@@ -142,22 +168,37 @@ class Connection:
         """Say goodbye; the cluster that was started for this ends."""
         for task in list(self._tasks):
             task.cancel()
-        if self.client is not None and not self.lost.done():
-            with contextlib.suppress(ValueError):  # it was never asked for
-                self.client.unsubscribe_topic("all")
-        patience, client = 0.0, self.client
-        if client is not None:
-            self.client, patience = None, _CLOSE
-            with contextlib.suppress(OSError):  # the scheduler is gone, or in no hurry
-                await asyncio.wait_for(client.close(), _CLOSE)
-        if self._local is not None:
-            if self._local.stdin is not None:
-                self._local.stdin.close()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._local.wait(), patience)
-            kill_group(self._local.pid)
-            await self._local.wait()
-            self._local = None
+        client, self.client = self.client, None
+        try:
+            if client is not None:
+                await self._say_goodbye(client)
+        finally:
+            local, self._local = self._local, None
+            if local is not None:
+                await _end(local, 0.0 if client is None else _CLOSE)
+
+    async def _say_goodbye(self, client: Any) -> None:
+        try:
+            if not self.lost.done():
+                with contextlib.suppress(ValueError):  # it was never asked for
+                    client.unsubscribe_topic("all")
+            await asyncio.wait_for(client.close(), _CLOSE)
+        except OSError:
+            pass  # the scheduler is gone, or in no hurry
+        except Exception as error:  # noqa: BLE001 - what runs there ends without a goodbye, too
+            warn(f"{self.name} was left without a goodbye: {first_line(error)}")
+
+
+async def _end(local: asyncio.subprocess.Process, patience: float) -> None:
+    """Let a cluster on this machine end, and after some seconds make it."""
+    try:
+        if local.stdin is not None:
+            local.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(local.wait(), patience)
+    finally:
+        kill_group(local.pid)
+        await local.wait()
 
 
 async def _drained(stream: asyncio.StreamReader | None) -> None:

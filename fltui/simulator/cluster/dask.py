@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fltui.exchange.watch import WatchMode
 from fltui.job.handover import Ran, in_own_python
-from fltui.simulator.cluster.aside import Aside
 from fltui.simulator.cluster.connection import Connection
+from fltui.simulator.cluster.loop_thread import LoopThread
 from fltui.simulator.cluster.sites import Sites
 from fltui.simulator.launch import Ended, Launch
 from fltui.simulator.needs import Needs
@@ -31,10 +31,10 @@ class OnDask:
     """
 
     def __init__(self, address: str | None, workers: int | None, patience: float) -> None:
-        self._aside = Aside()
+        self._thread = LoopThread()
         self._connection = Connection(address, workers)
         self._sites = Sites(self._connection, patience)
-        self._opened = self._aside.begin(self._connection.open())
+        self._opened = self._thread.begin(self._connection.open())
         self._relay: tuple[str, WatchMode] | None = None
         self._closed = False
 
@@ -45,7 +45,7 @@ class OnDask:
     def check(self, needs: Iterable[Needs], folders: Mapping[str, Path]) -> None:
         """See `Processes.check`."""
         self._opened.result()
-        self._aside.begin(self._sites.check(needs, folders)).result()
+        self._thread.begin(self._sites.check(needs, folders)).result()
 
     def relay(self, root: Path, mode: WatchMode) -> None:
         """See `Processes.relay`: each worker watches for its sites."""
@@ -53,17 +53,19 @@ class OnDask:
 
     async def start(self, launch: Launch) -> asyncio.Future[Ended]:
         """See `Processes.start`. Nobody waits for the worker here."""
-        return asyncio.wrap_future(self._aside.begin(self._sites.serve(launch, self._relay)))
+        return asyncio.wrap_future(self._thread.begin(self._sites.serve(launch, self._relay)))
 
     def signal(self, sites: Iterable[str], sent: signal.Signals) -> None:
         """See `Processes.signal`."""
-        self._aside.begin(self._sites.signal(list(sites), sent))
+        self._thread.begin(self._sites.signal(list(sites), sent))
 
     async def close(self) -> None:
         """See `Processes.close`."""
-        if not self._closed:
-            await asyncio.wrap_future(self._aside.begin(self._connection.close()))
-        self.abandon()
+        try:
+            if not self._closed:
+                await asyncio.wrap_future(self._thread.begin(self._connection.close()))
+        finally:
+            self.abandon()
 
     def abandon(self) -> None:
         """See `Processes.abandon`."""
@@ -71,6 +73,8 @@ class OnDask:
             return
         self._closed = True
         self._opened.cancel()
-        with contextlib.suppress(TimeoutError, CancelledError):
-            self._aside.begin(self._connection.close()).result(_PATIENCE)
-        self._aside.close()
+        try:
+            with contextlib.suppress(TimeoutError, CancelledError):
+                self._thread.begin(self._connection.close()).result(_PATIENCE)
+        finally:
+            self._thread.close()

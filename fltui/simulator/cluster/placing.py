@@ -50,10 +50,19 @@ class Seat:
         return sum(needs.resources.get(resource, 0) for needs in self.sites.values())
 
 
-def seat_for(needs: Needs, seats: Iterable[Seat]) -> Seat | None:
-    """The worker for one more site: of those that can, the one with the fewest sites for each of its threads."""
-    able = [seat for seat in seats if seat.can(needs)]
-    return min(able, key=lambda seat: ((len(seat.sites) + 1) / seat.threads, seat.address), default=None)
+def seat_for(needs: Needs, seats: Iterable[Seat], *, alone: bool = False) -> Seat | None:
+    """The worker for one more site: of those that can, the one with the fewest sites for each of its threads.
+
+    Args:
+        needs: of the site.
+        seats: the workers.
+        alone: rather one where nobody is.
+    """
+
+    def order(seat: Seat) -> tuple[bool, float, str]:
+        return alone and bool(seat.sites), (len(seat.sites) + 1) / seat.threads, seat.address
+
+    return min((seat for seat in seats if seat.can(needs)), key=order, default=None)
 
 
 def check_places(needs: Iterable[Needs], seats: Iterable[Seat], cluster: str) -> None:

@@ -14,54 +14,14 @@ Functions here are sent by name, so workers and scheduler need the same fltui.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import signal
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from distributed import WorkerPlugin, get_worker, secede
+from distributed import get_worker, secede
 
-from fltui.client.output import LogFile
-from fltui.exchange.append import end_last_line
-from fltui.exchange.layout import ExchangeFolder
-from fltui.exchange.lock import is_held
-from fltui.exchange.publish import site_lock
-from fltui.exchange.watch import Backoff, WatchMode
-from fltui.simulator.cluster.looks import Question, Sight, looked
-from fltui.simulator.launch import Ended, Launch
-from fltui.simulator.processes import Processes, start_processes
-
-_LOCK = 120.0
-"""Seconds that a site may be held by a script of a worker that is lost: a file server waits 90 until it takes the lock
-from a machine that has gone."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a task is to run.
-
-    Attributes:
-        launch: the script.
-        relay: folder and mode of a watch for all sites, see `Processes.relay`; None for none.
-        note: a line for the site's log, before the script begins; empty for none.
-    """
-
-    launch: Launch
-    relay: tuple[str, WatchMode] | None = None
-    note: str = ""
-
-    @property
-    def run(self) -> str:
-        """The run's id."""
-        return run_of(self.launch)
-
-
-def run_of(launch: Launch) -> str:
-    """The id of the run that a script takes part in."""
-    return launch.environment["FLTUI_RUN"]
+from fltui.simulator.cluster.keeper import Keeper, Order, killed
+from fltui.simulator.cluster.look import Question, Sight, looked
+from fltui.simulator.launch import Ended
 
 
 def run_site(order: Order) -> Ended:
@@ -88,7 +48,7 @@ async def send(run: str, sites: list[str], sent: int, dask_worker: Any = None) -
 async def _kept(worker: Any, key: str, order: Order) -> Ended:
     task, name = worker.state.tasks.get(key), _name(order.run)
     if task is None or task.state == "cancelled":  # before there was a keeper to tell
-        return _killed(order)
+        return killed(order)
     keeper: Keeper | None = worker.plugins.get(name)
     if keeper is None:
         keeper = Keeper(worker, name)
@@ -98,100 +58,3 @@ async def _kept(worker: Any, key: str, order: Order) -> Ended:
 
 def _name(run: str) -> str:
     return f"fltui-{run}"
-
-
-def _killed(order: Order) -> Ended:
-    """The end of a script that did not begin: nobody asks for it any more."""
-    return Ended(order.launch.site, 0, -signal.SIGKILL)
-
-
-class Keeper(WorkerPlugin):
-    """Keeps the sites of one run on one worker; used in the worker's event loop only.
-
-    Args:
-        worker: Dask's, which it leaves when there is no site any more.
-        name: that it has there.
-    """
-
-    def __init__(self, worker: Any, name: str) -> None:
-        self._worker = worker
-        self._name = name
-        self._processes: Processes | None = None
-        self._sites: dict[str, asyncio.Future[Ended]] = {}
-        self._keys: dict[str, str] = {}
-        """The sites, by the keys of their tasks."""
-        self._unwanted: set[str] = set()
-        """Keys of tasks that were taken back."""
-        self._one = asyncio.Lock()
-        self._relayed = False
-
-    async def run(self, key: str, order: Order) -> Ended:
-        """Run a site's script; when this is done, its process and all of its group are gone."""
-        site = order.launch.site
-        self._keys[key] = site
-        try:
-            await self._released(key, order)
-            async with self._one:
-                if key in self._unwanted:
-                    return _killed(order)
-                ended = await self._start(order)
-            if key in self._unwanted:
-                self.send([site], signal.SIGKILL)
-            return await ended
-        finally:
-            del self._keys[key]
-            self._unwanted.discard(key)
-            if not self._keys and self._worker.plugins.get(self._name) is self:
-                await self._worker.plugin_remove(name=self._name)
-
-    async def _start(self, order: Order) -> asyncio.Future[Ended]:
-        launch = order.launch
-        if (before := self._sites.get(launch.site)) is not None and not before.done():
-            self.send([launch.site], signal.SIGKILL)
-            await asyncio.wait([before])
-        if self._processes is None:
-            self._processes = start_processes()
-        if order.relay is not None and not self._relayed:
-            self._relayed = True
-            self._processes.relay(Path(order.relay[0]), order.relay[1])
-        if order.note:
-            _write_line(Path(launch.log), order.note)
-        ended = self._sites[launch.site] = await self._processes.start(launch)
-        return ended
-
-    async def _released(self, key: str, order: Order) -> None:
-        """Wait until no script of a worker that is lost holds the site any more; it ends by itself, soon."""
-        about = order.launch.environment
-        lock = site_lock(ExchangeFolder(Path(about["FLTUI_EXCHANGE"])).site(order.launch.site), order.run)
-        backoff, deadline = Backoff(), time.monotonic() + _LOCK
-        while is_held(lock) and key not in self._unwanted and time.monotonic() < deadline:
-            await asyncio.sleep(backoff.next())
-
-    def send(self, sites: list[str], sent: signal.Signals) -> None:
-        """Send a signal to the groups of those sites that are here."""
-        if self._processes is not None:
-            self._processes.signal(sites, sent)
-
-    def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
-        """Dask calls it for every task of the worker: kill the script of one that was taken back."""
-        site = self._keys.get(key)
-        if finish == "released" and site is not None and start in ("executing", "long-running"):
-            self._unwanted.add(key)
-            self.send([site], signal.SIGKILL)
-
-    async def teardown(self, worker: Any) -> None:  # noqa: ARG002 - Dask's
-        """Dask calls it when the worker closes, and when this is removed from it."""
-        if self._processes is not None:
-            processes, self._processes = self._processes, None
-            await processes.close()
-
-
-def _write_line(path: Path, text: str) -> None:
-    """Append a line to a site's log, as its script would."""
-    with contextlib.suppress(OSError):  # a full disk must not keep a site from going on
-        end_last_line(path)
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        try:
-            LogFile(fd).feed("WARN", f"{text}\n")
-        finally:
-            os.close(fd)

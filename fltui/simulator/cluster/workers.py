@@ -1,4 +1,4 @@
-"""The workers of a cluster: which of them can be used, who comes and goes; in the event loop of `Aside`."""
+"""The workers of a cluster: which of them can be used, who comes and goes; in the event loop of `LoopThread`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from fltui.errors import BadInputError
 from fltui.simulator.cluster.connection import Connection, warn
-from fltui.simulator.cluster.looks import Question, Sight
+from fltui.simulator.cluster.look import Question, Sight
 from fltui.simulator.cluster.placing import Seat, check_places, seat_for
-from fltui.simulator.cluster.sight import asked, fault_of
+from fltui.simulator.cluster.sharing import asked, fault_of
 from fltui.simulator.cluster.worker import look
 from fltui.simulator.needs import Needs
 
@@ -22,7 +22,7 @@ _LOOK = 30.0
 
 
 @dataclass(frozen=True)
-class Seated:
+class LiveWorker:
     """A worker that is there.
 
     Attributes:
@@ -45,10 +45,12 @@ class Workers:
     def __init__(self, connection: Connection, patience: float) -> None:
         self._connection = connection
         self._patience = patience
-        self._seats: dict[str, Seated] = {}
+        self._seats: dict[str, LiveWorker] = {}
         self._needs: Mapping[str, Needs] = {}
         self._folders: Mapping[str, Path] = {}
         self._changed = asyncio.Event()
+        self._leaving: list[set[str]] = []
+        """Who has gone since each look began that is not over: the scheduler may answer with what was before."""
 
     async def check(self, needs: Mapping[str, Needs], folders: Mapping[str, Path]) -> None:
         """Find out who can run what.
@@ -68,34 +70,40 @@ class Workers:
         if not self._seats:
             none = f"{self._connection.name} has no worker yet; start some, as with 'dask worker SCHEDULER'"
             raise BadInputError(_joined(faults) or none)
-        check_places(self._needs.values(), [seated.seat for seated in self._seats.values()], self._connection.name)
+        check_places(self._needs.values(), [live.seat for live in self._seats.values()], self._connection.name)
         if faults:
             warn(f"{_joined(faults)}; the run goes without, on {len(self._seats)} of its workers")
 
     async def _admit(self, address: str = "") -> list[str]:
         """Let workers show what they see, that one or all; why some cannot be used."""
         data = sorted({one.data for one in self._needs.values() if one.data})
-        with asked(self._folders, data) as question:
-            addresses = [address] if address else list(await self._workers())
-            sights = await asyncio.gather(*(self._sight(question, one) for one in addresses))
-            found = {
-                one: (sight, await fault_of(one, sight, question, self._folders))
-                for one, sight in zip(addresses, sights, strict=True)
-            }
-        there = await self._workers()
-        for one in found.keys() & there.keys():  # else it is gone already
-            sight, fault = found[one]
+        gone: set[str] = set()
+        self._leaving.append(gone)
+        try:
+            with asked(self._folders, data) as question:
+                addresses = [address] if address else list(await self._workers())
+                looks = await asyncio.gather(*(self._judged(question, one) for one in addresses))
+            there = await self._workers()
+        finally:
+            self._leaving = [one for one in self._leaving if one is not gone]
+        found = {one: look for one, look in zip(addresses, looks, strict=True) if one in there and one not in gone}
+        for one, (sight, fault) in found.items():
             if not fault and isinstance(sight, Sight) and one not in self._seats:
                 of = there[one]
                 seat = Seat(one, sight.host, of["nthreads"], of["resources"], sight.data)
-                self._seats[one] = Seated(seat, asyncio.get_running_loop().create_future())
+                self._seats[one] = LiveWorker(seat, asyncio.get_running_loop().create_future())
         self._tell_of_change()
-        return [found[one][1] for one in sorted(found.keys() & there.keys()) if found[one][1]]
+        return [fault for _, (_, fault) in sorted(found.items(), key=lambda item: item[0]) if fault]
 
     async def _workers(self) -> Mapping[str, Any]:
         """What the scheduler knows of its workers, by their addresses."""
         workers: Mapping[str, Any] = (await self._connection.client.scheduler.identity())["workers"]
         return workers
+
+    async def _judged(self, question: Question, address: str) -> tuple[Sight | BaseException, str]:
+        """What a worker found, and why it cannot be used."""
+        sight = await self._sight(question, address)
+        return sight, await fault_of(address, sight, question, self._folders)
 
     async def _sight(self, question: Question, address: str) -> Sight | BaseException:
         """What a worker found; an exception where it could not look."""
@@ -111,9 +119,11 @@ class Workers:
     def _event(self, event: tuple[float, Mapping[str, Any]]) -> None:
         _, told = event
         if told.get("action") == "remove-worker":
-            seated = self._seats.pop(told["worker"], None)
-            if seated is not None:
-                seated.gone.set_result(None)
+            for gone in self._leaving:
+                gone.add(told["worker"])
+            live = self._seats.pop(told["worker"], None)
+            if live is not None:
+                live.gone.set_result(None)
                 if not self._seats:
                     warn(f"{self._connection.name} has no worker any more; its sites wait {self._patience:g} s for one")
         elif told.get("action") == "add-worker":
@@ -131,11 +141,16 @@ class Workers:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def seat(self, site: str) -> Seated | None:
-        """A worker for a site, which is counted as there from now on; None where none comes in time."""
+    async def seat(self, site: str, *, alone: bool = False) -> LiveWorker | None:
+        """A worker for a site, which is counted as there from now on; None where none comes in time.
+
+        Args:
+            site: its name.
+            alone: see `seat_for`.
+        """
         loop, needs = asyncio.get_running_loop(), self._needs[site]
         deadline = loop.time() + self._patience
-        while (seat := seat_for(needs, [seated.seat for seated in self._seats.values()])) is None:
+        while (seat := seat_for(needs, [live.seat for live in self._seats.values()], alone=alone)) is None:
             try:
                 await asyncio.wait_for(self._changed.wait(), deadline - loop.time())
             except TimeoutError:
@@ -143,9 +158,9 @@ class Workers:
         seat.sites[site] = needs
         return self._seats[seat.address]
 
-    def leave(self, site: str, seated: Seated) -> None:
+    def leave(self, site: str, live: LiveWorker) -> None:
         """A site does not run there any more."""
-        seated.seat.sites.pop(site, None)
+        live.seat.sites.pop(site, None)
         self._tell_of_change()
 
     def __contains__(self, address: str) -> bool:

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,8 +20,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fltui.exchange.watch import Backoff
 from fltui.simulator.lifeline import die_with_parent
 from tests.jobs import Done, fltui, processes_of
+
+_PAUSE = 0.1
+"""Seconds between two looks at most."""
 
 
 @dataclass
@@ -65,8 +70,9 @@ def cluster(folder: Path, *workers: dict[str, float], before: str = "") -> Itera
 
 def until(true: Callable[[], bool]) -> None:
     """Wait for something; the test's own time limit ends it."""
+    backoff = Backoff()
     while not true():
-        os.sched_yield()
+        time.sleep(min(backoff.next(), _PAUSE))
 
 
 def scripts_of(folder: Path) -> list[str]:
@@ -93,16 +99,31 @@ def refused(folder: Path, job: Path, address: str, told: str) -> None:
 
 def left_on(address: str) -> list[str]:
     """Plugins of fltui's on a cluster's workers, as soon as no worker has a task any more."""
+    backoff = Backoff()
+    while True:  # a task that was taken back ends when its process has
+        tasks, plugins = _on(address)
+        if not tasks:
+            return [name for name in plugins if name.startswith("fltui")]
+        time.sleep(min(backoff.next(), _PAUSE))
+
+
+def tasks_on(address: str) -> list[str]:
+    """The keys of the tasks on a cluster's workers."""
+    return _on(address)[0]
+
+
+def _on(address: str) -> tuple[list[str], list[str]]:
+    """Tasks and plugins on a cluster's workers."""
     import distributed
 
     dask: Any = distributed
 
-    async def ask() -> list[str]:
+    async def ask() -> tuple[list[str], list[str]]:
         async with dask.Client(address, asynchronous=True, set_as_default=False) as client:
-            while True:  # a task that was taken back ends when its process has
-                found = await client.run(lambda dask_worker: [list(dask_worker.state.tasks), list(dask_worker.plugins)])
-                if not any(tasks for tasks, _ in found.values()):
-                    return [name for _, names in found.values() for name in names if name.startswith("fltui")]
+            found = await client.run(lambda dask_worker: [list(dask_worker.state.tasks), list(dask_worker.plugins)])
+        return [key for keys, _ in found.values() for key in keys], [
+            name for _, all_ in found.values() for name in all_
+        ]
 
     return asyncio.run(ask())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,33 @@ def test_a_scheduler_that_says_nothing_is_one_sentence(tmp_path: Path, monkeypat
             processes.processes_of(address) as there,
         ):
             there.check([], {})
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2p1\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(8)])
+def test_what_is_no_scheduler_is_one_sentence(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fltui.simulator.cluster.connection._CONNECT", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        answering = threading.Thread(target=_answer, args=(stranger, said))
+        answering.start()
+        address = f"tcp://127.0.0.1:{stranger.getsockname()[1]}"
+        with (
+            pytest.raises(BadInputError, match=f"no Dask scheduler answers at {address}"),
+            processes.processes_of(address) as there,
+        ):
+            there.check([], {})
+        stranger.shutdown(socket.SHUT_RDWR)
+        answering.join()
+
+
+def _answer(server: socket.socket, said: bytes) -> None:
+    """Say the same to everybody who comes."""
+    held = []
+    with contextlib.suppress(OSError):  # it is shut
+        while True:
+            held.append(server.accept()[0])
+            held[-1].sendall(said)
+    for one in held:
+        one.close()
 
 
 def test_on_one_machine_dask_is_not_loaded(tmp_path: Path) -> None:

@@ -35,6 +35,12 @@ def test_a_resource_is_taken_once() -> None:
     assert seat_for(needs[2], seats) is seats[0]
 
 
+def test_who_is_to_be_alone_is_where_that_can_be() -> None:
+    seats = [Seat("1", "x", threads=8, sites={"b": Needs("b")}), Seat("2", "x")]
+    assert [seat_for(Needs("a"), seats, alone=alone) for alone in (False, True)] == seats
+    assert seat_for(Needs("a"), seats[:1], alone=True) is seats[0]
+
+
 def test_a_site_goes_where_its_data_is() -> None:
     seats = [Seat("1", "x"), Seat("2", "y", sees=frozenset({"/data/a"}))]
     assert _place([Needs("a", "/data/a"), Needs("b", "/data/a")], seats) == {"a": "2", "b": "2"}

@@ -1,4 +1,4 @@
-"""``python -P -m fltui.simulator.cluster.here WORKERS``: a cluster on this machine, for one run.
+"""``python -P -m fltui.simulator.cluster.local_cluster WORKERS``: a cluster on this machine, for one run.
 
 It is a process of its own, in a session of its own: Ctrl-C at a terminal is for the simulator, which then ends
 everything in good order. It prints the address of its scheduler and ends at the end of file on its standard input.

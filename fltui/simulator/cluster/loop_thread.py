@@ -14,7 +14,7 @@ _PATIENCE = 5.0
 """Seconds that the thread has for its end."""
 
 
-class Aside:
+class LoopThread:
     """The loop and its thread, which ends with the process."""
 
     def __init__(self) -> None:

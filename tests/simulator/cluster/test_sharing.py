@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fltui.errors import BadInputError
-from fltui.simulator.cluster import sight
-from fltui.simulator.cluster.looks import OURS, Sight, looked
-from fltui.simulator.cluster.sight import asked, fault_of
+from fltui.simulator.cluster import sharing
+from fltui.simulator.cluster.look import OURS, Sight, looked
+from fltui.simulator.cluster.sharing import asked, fault_of
 
 
 async def _fault(found: Sight | BaseException, folder: Path) -> str:
@@ -53,7 +53,7 @@ async def test_a_worker_that_sees_another_folder_says_so(tmp_path: Path, spoil: 
 
 
 async def test_what_a_worker_writes_has_to_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "_DELIVERY", 0.0)
+    monkeypatch.setattr(sharing, "_DELIVERY", 0.0)
     assert f"what it writes into {tmp_path} is not seen here" in await _fault(Sight(wrote="mine"), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""What a worker is asked before a site is started there, and what it says; both travel. See also `sight`."""
+"""What a worker is asked before a site is started there, and what it says; both travel. See also `sharing`."""
 
 from __future__ import annotations
 

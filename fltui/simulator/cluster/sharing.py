@@ -14,7 +14,8 @@ from fltui import __version__
 from fltui.errors import BadInputError
 from fltui.exchange.layout import HIDDEN, PROTOCOL
 from fltui.exchange.watch import Backoff
-from fltui.simulator.cluster.looks import OURS, Question, Sight
+from fltui.simulator.cluster.connection import first_line
+from fltui.simulator.cluster.look import OURS, Question, Sight
 
 _DELIVERY = 5.0
 """Seconds in which what a worker wrote has to show itself here: a file server may keep old lists for a moment."""
@@ -59,7 +60,7 @@ async def fault_of(address: str, sight: Sight | BaseException, question: Questio
         folders: see `asked`.
     """
     if isinstance(sight, BaseException):
-        told = str(sight).partition("\n")[0] or type(sight).__name__
+        told = first_line(sight)
         needed = f"; install fltui {__version__} there" if "fltui" in told else ""
         return f"worker {address} cannot look at the folders: {told}{needed}"
     who = f"worker {address} on host {sight.host}"
