@@ -16,9 +16,15 @@ from fltui.run.folder import RunFolder
 from fltui.run.journal import read_journal
 from fltui.run.state import fold
 from tests.engines.syncthing import await_true
-from tests.jobs import command
+from tests.jobs import command, fltui
 
 SERVER = "server"
+
+SITES = ("site-0", "site-1")
+"""Of the hello job, as most federations here have them."""
+
+HELLO = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]
+"""The final model of the hello job."""
 
 PATIENCE = 150.0
 """Seconds for anything to happen. A Syncthing that has lost a connection may take a minute to call again."""
@@ -163,3 +169,11 @@ class Federation:
 def paced(rounds: list[RoundFinished], judge: Callable[[list[float]], float]) -> float:
     """What `judge` makes of the seconds of all rounds but the first, in which the sites join."""
     return judge([event.seconds for event in rounds[1:]])
+
+
+def undisturbed(folder: Path, job: Path) -> list[RoundFinished]:
+    """What the simulator makes of a job, in a folder without runs."""
+    done = fltui(folder, "run", job, "--json")
+    assert done.code == 0, done.err
+    (found,) = (folder / "runs").glob("*/journal.jsonl")
+    return [event for event in read_journal(RunFolder(found.parent).journal) if isinstance(event, RoundFinished)]

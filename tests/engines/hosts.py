@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.engines.programs import program
+from tests.engines.programs import NotHereError, program
 
 _HANDLE = "/run/netns"
 
@@ -79,7 +77,7 @@ class Hosts:
     def _run(self, *arguments: str) -> None:
         done = subprocess.run([self._ip, *arguments], capture_output=True, text=True, check=False)
         if done.returncode:
-            pytest.skip(f"no network namespaces here: ip {' '.join(arguments)}: {done.stderr.strip()}")
+            raise NotHereError(f"no network namespaces here: ip {' '.join(arguments)}: {done.stderr.strip()}")
 
 
 @contextmanager

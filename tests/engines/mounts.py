@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from fltui.exchange.mount import mount_of
-from tests.engines.programs import program
+from tests.engines.programs import NotHereError, program
 from tests.engines.smb import SHARE, SmbServer
 from tests.engines.sshd import SshServer
 from tests.engines.syncthing import await_true
@@ -54,7 +52,9 @@ def cifs(server: SmbServer, folder: Path) -> Iterator[None]:
     words = ["mount", "-t", "cifs", f"//127.0.0.1/{SHARE}", str(folder), "-o", options]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"no SMB share can be mounted here, rclone carries one in test_rclone: {done.stderr.strip()[:60]}")
+        raise NotHereError(
+            f"no SMB share can be mounted here, rclone carries one in test_rclone: {done.stderr.strip()[:60]}"
+        )
     try:
         yield
     finally:
@@ -64,7 +64,7 @@ def cifs(server: SmbServer, folder: Path) -> Iterator[None]:
 @contextmanager
 def _mounted(words: Sequence[str], folder: Path, kind: str, variables: Mapping[str, str] | None) -> Iterator[None]:
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("there is no /dev/fuse here that this user may use")
+        raise NotHereError("there is no /dev/fuse here that this user may use")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder.with_name(f"{folder.name}.log")
     with log.open("ab") as out:
@@ -79,7 +79,7 @@ def _mounted(words: Sequence[str], folder: Path, kind: str, variables: Mapping[s
     try:
         await_true(lambda: process.poll() is not None or mount_of(folder).kind == kind, f"{folder} is mounted")
         if process.poll() is not None:
-            pytest.skip(f"{kind} cannot be mounted here: {log.read_text().strip()[-500:]}")
+            raise NotHereError(f"{kind} cannot be mounted here: {log.read_text().strip()[-500:]}")
         yield
     finally:
         subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)

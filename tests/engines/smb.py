@@ -12,9 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
-
-from tests.engines.programs import program
+from tests.engines.programs import NotHereError, program
 from tests.engines.syncthing import await_true
 
 SHARE = "exchange"
@@ -76,7 +74,7 @@ def smb_server(folder: Path, shared: Path | None = None) -> Iterator[SmbServer]:
     """
     smbd = program("smbd")
     if os.geteuid():
-        pytest.skip("Samba changes to the user who logs in, so only root can run it")
+        raise NotHereError("Samba changes to the user who logs in, so only root can run it")
     folder.mkdir(parents=True)
     path = shared or folder / SHARE
     path.mkdir(exist_ok=True)

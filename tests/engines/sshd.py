@@ -12,9 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.engines.programs import program
+from tests.engines.programs import NotHereError, program
 from tests.engines.syncthing import await_true
 
 _CONFIG = """\
@@ -107,7 +105,7 @@ def ssh_server(folder: Path, host: str = "127.0.0.1", port: int = 0, within: Seq
     try:
         await_true(lambda: process.poll() is not None or "listening" in log.read_text().lower(), "sshd listens")
         if process.poll() is not None:
-            pytest.skip(f"sshd does not run here: {log.read_text().strip()}")
+            raise NotHereError(f"sshd does not run here: {log.read_text().strip()}")
         yield server
     finally:
         _end(process)

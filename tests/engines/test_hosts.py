@@ -18,15 +18,13 @@ from fltui.run.events import (
     RunResumed,
     SiteLost,
 )
-from fltui.run.folder import RunFolder
-from fltui.run.journal import read_journal
-from tests.engines.federation import SERVER, Federation
+from tests.engines.federation import SERVER, Federation, undisturbed
 from tests.engines.hosts import Hosts, hosts
 from tests.engines.mounts import sshfs
 from tests.engines.rclone import Carriers, configured
 from tests.engines.sshd import SshServer, ssh_server
 from tests.engines.syncthing import await_true
-from tests.jobs import Gate, drifting, fltui, write_job
+from tests.jobs import Gate, drifting, write_job
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
 
@@ -106,13 +104,9 @@ def job_of(folder: Path, gates: dict[str, tuple[Gate, int]], arguments: str) -> 
     return job, {site: folder / f"{site}.py" for site in STEPS}
 
 
-def undisturbed(folder: Path, arguments: str) -> list[RoundFinished]:
+def calm(folder: Path, arguments: str) -> list[RoundFinished]:
     """What the simulator makes of the same job."""
-    job, _ = job_of(folder / "job", {}, arguments)
-    done = fltui(folder, "run", job, "--json")
-    assert done.code == 0, done.err
-    (found,) = (folder / "runs").glob("*/journal.jsonl")
-    return [one for one in read_journal(RunFolder(found.parent).journal) if isinstance(one, RoundFinished)]
+    return undisturbed(folder, job_of(folder / "job", {}, arguments)[0])
 
 
 def is_lost(field: Field) -> bool:
@@ -130,7 +124,7 @@ def has_noticed(field: Field) -> bool:
 def test_a_round_waits_for_the_site_whose_link_is_cut(
     tmp_path: Path, carried: Callable[[Field], AbstractContextManager[None]], until: Callable[[Field], bool]
 ) -> None:
-    expected = undisturbed(tmp_path / "undisturbed", "num_rounds=3")
+    expected = calm(tmp_path / "calm", "num_rounds=3")
     gate = Gate(tmp_path / "gate")
     job, scripts = job_of(tmp_path / "job", {"site-1": (gate, 1)}, "num_rounds=3")
     with field(tmp_path / "field", scripts) as found, carried(found):
@@ -174,7 +168,7 @@ def test_a_round_ends_by_quorum_without_the_site_whose_link_is_cut_and_it_joins_
 
 
 def test_a_server_pauses_while_its_mounted_exchange_cannot_be_reached(tmp_path: Path) -> None:
-    expected = undisturbed(tmp_path / "undisturbed", "num_rounds=3")
+    expected = calm(tmp_path / "calm", "num_rounds=3")
     gate = Gate(tmp_path / "gate")
     job, scripts = job_of(tmp_path / "job", {"site-1": (gate, 1)}, "num_rounds=3")
     with hosts(SERVER, "storage") as network:

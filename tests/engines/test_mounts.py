@@ -9,18 +9,14 @@ from pathlib import Path
 import pytest
 
 from fltui.exchange.watch import is_remote
-from tests.engines.bucket import bucket_server
-from tests.engines.federation import SERVER, Federation
+from tests.engines.federation import HELLO, SERVER, SITES, Federation
+from tests.engines.meeting import meeting
 from tests.engines.mounts import cifs, rclone_mount, sshfs
-from tests.engines.rclone import configured
 from tests.engines.smb import smb_server
 from tests.engines.sshd import SshServer, ssh_server
 from tests.jobs import HELLO_JOB, HELLO_SCRIPT
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
-
-SITES = ("site-0", "site-1")
-HELLO = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]
 
 
 @pytest.fixture
@@ -76,16 +72,9 @@ def test_the_hello_job_with_sites_on_smb(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sftp", "s3"])
 def test_the_hello_job_with_everybody_on_an_rclone_mount(tmp_path: Path, kind: str) -> None:
     federation = Federation(tmp_path, dict.fromkeys(SITES, HELLO_SCRIPT))
-    between = tmp_path / "between"
-    between.mkdir()
     with ExitStack() as opened:
-        if kind == "sftp":
-            remote, text = f"hub:{between}/hub", opened.enter_context(ssh_server(between / "sshd")).remote("hub")
-            (between / "hub").mkdir()
-        else:
-            remote, text = "hub:meeting", opened.enter_context(bucket_server(between, "hub", "meeting"))
-        variables = configured(between, text)
+        place = opened.enter_context(meeting(kind, tmp_path / "between"))
         for who in (SERVER, *SITES):
-            opened.enter_context(rclone_mount(remote, federation.exchange(who), variables))
+            opened.enter_context(rclone_mount(place.remote, federation.exchange(who), place.variables))
             assert is_remote(federation.exchange(who))
         run_hello(federation)

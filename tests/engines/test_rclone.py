@@ -4,59 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from fltui.run.events import RoundFinished, RoundStarted
-from fltui.run.folder import RunFolder
-from fltui.run.journal import read_journal
-from tests.engines.bucket import bucket_server
-from tests.engines.federation import SERVER, Federation
-from tests.engines.programs import program
-from tests.engines.rclone import Carriers, carried, configured
-from tests.engines.smb import SHARE, smb_server
-from tests.engines.sshd import ssh_server
+from fltui.run.events import RoundStarted
+from tests.engines.federation import HELLO, SERVER, SITES, Federation, undisturbed
+from tests.engines.meeting import Meeting, meeting
+from tests.engines.rclone import Carriers, carried
 from tests.engines.syncthing import await_true
-from tests.jobs import HELLO_JOB, HELLO_SCRIPT, drifting, fltui, processes_of, write_job
+from tests.jobs import HELLO_JOB, HELLO_SCRIPT, drifting, processes_of, write_job
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(300)]
-
-SITES = ("site-0", "site-1")
-HELLO = [4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0]
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """Where all sides meet.
-
-    Attributes:
-        remote: for rclone.
-        variables: with which it knows it.
-    """
-
-    remote: str
-    variables: dict[str, str]
-
-
-@contextmanager
-def meeting(kind: str, folder: Path) -> Iterator[Meeting]:
-    """A place that is reached by sftp, by the S3 protocol or by SMB."""
-    program("rclone")
-    folder.mkdir(parents=True)
-    if kind == "sftp":
-        with ssh_server(folder / "sshd") as server:
-            yield Meeting(f"hub:{folder}/hub", configured(folder, server.remote("hub")))
-    elif kind == "s3":
-        with bucket_server(folder, "hub", "meeting") as remote:
-            yield Meeting("hub:meeting/exchange", configured(folder, remote))
-    else:
-        with smb_server(folder / "samba") as samba:
-            yield Meeting(f"hub:{SHARE}/fl", configured(folder, samba.remote("hub")))
 
 
 @pytest.fixture(params=["sftp", "s3"])
@@ -102,17 +65,14 @@ def has_logged(federation: Federation, site: str) -> bool:
     return any("current round: 2 of 3" in path.read_text() for path in logs)
 
 
+def has_said(carriers: Carriers, who: str, what: str) -> bool:
+    """Whether a side's script has printed this."""
+    return what in carriers.said(who)
+
+
 def holds(path: Path, content: bytes) -> bool:
     """Whether a file is there with this content."""
     return path.exists() and path.read_bytes() == content
-
-
-def undisturbed(folder: Path, job: Path) -> list[RoundFinished]:
-    """What the simulator makes of a job."""
-    done = fltui(folder, "run", job, "--json")
-    assert done.code == 0, done.err
-    (found,) = (folder / "runs").glob("*/journal.jsonl")
-    return [one for one in read_journal(RunFolder(found.parent).journal) if isinstance(one, RoundFinished)]
 
 
 def test_everybody_is_killed_once_and_the_bits_are_the_same(tmp_path: Path, place: Meeting) -> None:
@@ -187,13 +147,78 @@ def test_an_exchange_that_is_away_is_no_empty_one(tmp_path: Path, place: Meeting
         await_true(lambda: "is its disk mounted?" in carriers.said(SERVER), "the script says so")
         carriers.stop("site-0")
         carriers.start("site-0")
-        (federation.exchange("site-0") / "site-0" / "results" / "r.json").write_text("{}")
+        sent, stray = (federation.exchange("site-0") / "site-0" / part / "r.json" for part in ("results", "tasks"))
+        sent.write_text("{}")
+        stray.write_text("{}")  # which the server has not, so that site-0's next pass removes it
+        await_true(lambda: not stray.exists(), "site-0 has made a pass")
         assert taken.exists()
         shutil.rmtree(exchange)
         exchange.with_name("away").rename(exchange)
         await_true(lambda: (exchange / "site-0" / "results" / "r.json").exists(), "it goes on")
         await_true(lambda: "works" in carriers.said(SERVER), "and says so")
         assert taken.exists()
+
+
+@pytest.mark.parametrize("kind", ["sftp", "smb"])
+def test_a_hub_whose_disk_is_away_is_no_empty_one(tmp_path: Path, kind: str) -> None:
+    with meeting(kind, tmp_path / "between") as place, idle(tmp_path, place, thorough="1") as (federation, carriers):
+        at_server, at_site = (federation.exchange(who) / "site-0" for who in (SERVER, "site-0"))
+        (at_server / "tasks" / "t.json").write_text("{}")
+        (at_site / "results" / "r.json").write_text("{}")
+        await_true((at_site / "tasks" / "t.json").exists, "the task is there")
+        await_true((at_server / "results" / "r.json").exists, "the result is there")
+        hub = place.path
+        assert hub is not None
+        hub.rename(hub.with_name("away"))
+        hub.mkdir()
+        for who in (SERVER, "site-0"):
+            await_true(partial(has_said, carriers, who, "has no exchange.json"), f"{who} says so")
+        carriers.stop(SERVER)
+        carriers.start(SERVER)
+        await_true(lambda: "any more: is its disk mounted?" in carriers.said(SERVER), "it begins nothing anew there")
+        assert (at_site / "tasks" / "t.json").exists()
+        assert (at_server / "results" / "r.json").exists()
+        assert not (hub / "exchange.json").exists()
+        (at_site / "results" / "later.json").write_text("{}")
+        hub.rename(hub.with_name("mounted on"))
+        hub.with_name("away").rename(hub)
+        await_true((at_server / "results" / "later.json").exists, "it goes on")
+        assert (at_site / "tasks" / "t.json").exists()
+
+
+def test_a_part_that_has_died_ends_the_script(tmp_path: Path) -> None:
+    with meeting("sftp", tmp_path / "between") as place, idle(tmp_path, place) as (federation, carriers):
+        task, taken = (federation.exchange(who) / "site-0" / "tasks" / "t" for who in (SERVER, "site-0"))
+        task.write_text("{}")
+        await_true(taken.exists, "all is at work")
+        script = carriers.processes.pop("site-0")
+        (_, *parts) = parts_of(script.pid)
+        os.kill(parts[0], signal.SIGKILL)
+        assert script.wait(20) == 1
+        assert "a part of this script has ended" in carriers.said("site-0")
+        assert not list(tmp_path.glob("site-0/fltui-rclone.*"))
+
+
+def parts_of(pid: int) -> list[int]:
+    """The process of a script, and those that are the script as well: its loops."""
+    name = Path(f"/proc/{pid}/cmdline").read_bytes()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(int(one) for one in children if Path(f"/proc/{one}/cmdline").read_bytes() == name)]
+
+
+def test_without_its_filter_nothing_is_carried(tmp_path: Path) -> None:
+    with meeting("sftp", tmp_path / "between") as place, Federation(tmp_path, {"site-0": HELLO_SCRIPT}) as federation:
+        carriers = Carriers(federation, place.remote, place.variables)
+        try:
+            carriers.prepare(SERVER)
+            (federation.exchange(SERVER) / "rclone.filter").unlink()
+            carriers.start(SERVER)
+            await_true(lambda: "rclone.filter" in carriers.said(SERVER), "the script says so")
+            assert place.path is not None
+            assert not list(place.path.iterdir())
+            assert carriers.stop(SERVER) == 0
+        finally:
+            carriers.close()
 
 
 def test_what_is_removed_at_its_writer_goes_everywhere(tmp_path: Path, place: Meeting) -> None:

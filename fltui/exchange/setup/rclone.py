@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fltui.errors import BadInputError
 from fltui.exchange.layout import SERVER
-from fltui.exchange.plain import NotPlainError, open_plain
+from fltui.exchange.plain import NotPlainError, read_plain
 from fltui.exchange.publish import put_bytes
 from fltui.exchange.setup.advice import Advice, Setup, Step
 
@@ -51,6 +51,9 @@ def prepare(setup: Setup) -> Advice:
             written.append(str(path))
         elif before != content and name == SCRIPT:
             notes.append(f"{path} is there and stays as it is; remove it to have it written anew")
+    if root.stat().st_mode & 0o022:
+        who = shlex.quote(str(root))
+        notes.append(f"others can write in {root}, so also change what {SCRIPT} does as its user: chmod go-w {who}")
     notes.append("the script removes at the other side what is gone at this one: let nobody else write there")
     return Advice(written=written, notes=notes, steps=_for_server(setup) if setup.at_server else _for_site(setup))
 
@@ -68,7 +71,13 @@ def _checked(remote: str) -> str:
         )
     if not colon or name.startswith("-") or not remote.isprintable():
         raise BadInputError(f"--remote is {remote!r}, expected NAME:PATH with NAME from 'rclone config'")
-    return remote.rstrip("/")
+    bare = remote.rstrip("/")
+    if bare.endswith(":"):
+        raise BadInputError(
+            f"--remote {remote!r} has no path: say which folder or bucket the exchange is in, as in {bare}PATH; "
+            "other files there would be at risk"
+        )
+    return bare
 
 
 def _read(path: Path) -> str | None:
@@ -78,8 +87,7 @@ def _read(path: Path) -> str | None:
         BadInputError: it cannot be read.
     """
     try:
-        with open(open_plain(path), "rb") as file:
-            return file.read(_LARGEST).decode(errors="replace")
+        return read_plain(path, _LARGEST).decode(errors="replace")
     except FileNotFoundError:
         return None
     except NotPlainError as error:

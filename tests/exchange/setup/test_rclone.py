@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -82,6 +83,8 @@ def test_a_script_that_a_person_changed_stays(tmp_path: Path) -> None:
         ("/srv/there", "expected NAME:PATH"),
         ("--config:x", "expected NAME:PATH"),
         ("hub:a\nREMOTE=b", "expected NAME:PATH"),
+        ("hub:", "has no path"),
+        ("hub://", "has no path"),
     ],
 )
 def test_what_is_no_remote_is_refused(tmp_path: Path, remote: str, said: str) -> None:
@@ -94,6 +97,21 @@ def test_a_link_in_place_of_the_script_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     (tmp_path / "rclone.sh").symlink_to(tmp_path / "mine")
     with pytest.raises(BadInputError, match=r"rclone\.sh"):
+        advised(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes")
+def test_it_is_said_that_others_can_change_the_script(tmp_path: Path) -> None:
+    assert not any("chmod" in note for note in advised(tmp_path / "own").notes)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o770)
+    note = f"others can write in {tmp_path}/open, so also change what rclone.sh does as its user: "
+    assert f"{note}chmod go-w {tmp_path}/open" in advised(tmp_path / "open").notes
+
+
+def test_a_file_too_large_to_be_the_script_is_told_of(tmp_path: Path) -> None:
+    (tmp_path / "rclone.sh").write_bytes(b"#" * (1 << 20 | 1))
+    with pytest.raises(BadInputError, match="more than 1048576 bytes"):
         advised(tmp_path)
 
 
