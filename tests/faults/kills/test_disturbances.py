@@ -124,7 +124,7 @@ def test_a_second_server_is_refused(tmp_path: Path, calm: Calm) -> None:
 
 def test_of_two_resumes_at_once_one_is_refused(tmp_path: Path, calm: Calm) -> None:
     def rival(run: Killing) -> None:
-        arms = {"fltui.cli.resume:RunFolder.is_alive": _dead}
+        arms = {"fltui.run.folder:RunFolder.is_alive": _dead}
         process = start(tmp_path, "rival", ["resume", run.begun.run], Arms(settings=arms))
         process.join()
         assert process.exitcode == 2
