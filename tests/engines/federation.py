@@ -160,6 +160,11 @@ class Federation:
             told = [(event.model, event.metrics, event.weights) for event in expected]
             assert [(event.model, event.metrics, event.weights) for event in self.rounds()] == told
 
+    def has_logged(self, site: str) -> bool:
+        """Whether the server's machine has the log of a site that ran the hello job to its end."""
+        logs = (self.exchange(SERVER) / site / "logs").glob("*.log")
+        return any("current round: 2 of 3" in path.read_text() for path in logs)
+
     def final(self) -> list[float]:
         """The numbers of the final model."""
         found = np.load(self.run.models / "final" / "numpy_key.npy")
