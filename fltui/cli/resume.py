@@ -97,10 +97,10 @@ def _go_on(
     job = dataclasses.replace(job, require_signatures=job.require_signatures or state.require_signatures)
     exchange = open_exchange(Path(state.exchange), durable=options.durable)
     if state.mode == "simulator":
+        from fltui.simulator.engines import processes_of
         from fltui.simulator.keys import run_keys
         from fltui.simulator.local import LocalSites
         from fltui.simulator.needs import needs_of
-        from fltui.simulator.processes import processes_of
 
         with (
             processes_of(options.engine, options.workers, options.wait) as processes,

@@ -66,7 +66,7 @@ def run(
 
     Example: fltui run sample_jobs/digits-softmax --engine tcp://node1:8786 --exchange /shared/exchange
     """
-    from fltui.simulator.processes import processes_of
+    from fltui.simulator.engines import processes_of
 
     options = RunOptions(
         watch=watch,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fltui.errors import BadInputError
-from fltui.simulator import processes
+from fltui.simulator import engines
 from tests.jobs import (
     GOOD,
     Done,
@@ -102,13 +102,13 @@ def test_an_engine_that_there_is_not(tmp_path: Path, engine: str) -> None:
 
 
 def test_without_the_extra_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "find_spec", lambda name: None)
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
     with pytest.raises(BadInputError, match=r"--engine dask needs Dask: pip install 'fltui\[dask\]'"):
         _opened("dask")
 
 
 def _opened(engine: str) -> None:
-    with processes.processes_of(engine):
+    with engines.processes_of(engine):
         raise AssertionError
 
 
@@ -118,7 +118,7 @@ def test_a_scheduler_that_says_nothing_is_one_sentence(tmp_path: Path, monkeypat
         address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
         with (
             pytest.raises(BadInputError, match=f"no Dask scheduler answers at {address}"),
-            processes.processes_of(address) as there,
+            engines.processes_of(address) as there,
         ):
             there.check([], {})
 
@@ -132,7 +132,7 @@ def test_what_is_no_scheduler_is_one_sentence(said: bytes, monkeypatch: pytest.M
         address = f"tcp://127.0.0.1:{stranger.getsockname()[1]}"
         with (
             pytest.raises(BadInputError, match=f"no Dask scheduler answers at {address}"),
-            processes.processes_of(address) as there,
+            engines.processes_of(address) as there,
         ):
             there.check([], {})
         stranger.shutdown(socket.SHUT_RDWR)
@@ -152,7 +152,7 @@ def _answer(server: socket.socket, said: bytes) -> None:
 
 def test_on_one_machine_dask_is_not_loaded(tmp_path: Path) -> None:
     lines = [
-        "import sys, fltui.cli.run, fltui.cli.resume, fltui.simulator.local, fltui.simulator.processes",
+        "import sys, fltui.cli.run, fltui.cli.resume, fltui.simulator.local, fltui.simulator.engines",
         "fltui.simulator.processes.start_processes().abandon()",
         "print('distributed' in sys.modules or 'dask' in sys.modules)",
     ]
